@@ -1,0 +1,107 @@
+"""The life of a child process: its charter, its heartbeat, its end.
+
+Decides how a child starts and how it shows that its event loop turns: the heartbeat is sent by the
+loop itself, never by a thread beside it, so a stuck loop is seen.
+
+Concurrency: `Channel` is used on the event loop of the child only.
+Lifetime: the process's.
+"""
+
+import asyncio
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from server.logs import configure_logs
+from server.machine import die_with_parent
+from server.wire import channel
+from server.wire.channel import Charter
+
+BEAT_SECONDS = 0.25
+
+log = structlog.get_logger()
+
+
+class Channel:
+    """The socket to the supervisor, and the measure of how late the event loop comes."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._lag_seconds = 0.0
+
+    def report(self, **report: object) -> None:
+        """Tell the supervisor something; if it cannot be told, it is busy or gone."""
+        self._send(channel.encode_report(**report))
+
+    def _send(self, line: bytes) -> None:
+        try:
+            self._link.send(line)
+        except BlockingIOError:
+            pass
+        except OSError:
+            os._exit(1)  # The supervisor is gone, and nobody is there to say what to do.
+
+    def take_lag(self) -> float:
+        """Return how late the loop came at most since the last call, in seconds."""
+        lag, self._lag_seconds = self._lag_seconds, 0.0
+        return lag
+
+    async def beat_forever(self) -> None:
+        """Send the heartbeat."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._send(channel.BEAT)
+            due = loop.time() + BEAT_SECONDS
+            await asyncio.sleep(BEAT_SECONDS)
+            self._lag_seconds = max(self._lag_seconds, loop.time() - due)
+
+
+def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]]) -> None:
+    """Run a child's `main` until it ends, with the event that SIGTERM sets; exit with its code.
+
+    The arguments of the process are the number of the channel's descriptor and the parent's id.
+    """
+    link = socket.socket(fileno=int(sys.argv[1]))
+    die_with_parent(int(sys.argv[2]))
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one decides.
+    charter = channel.decode_charter(_read_line(link))
+    link.setblocking(False)
+    configure_logs(charter.settings, charter.name)
+
+    async def run() -> int:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        to_supervisor = Channel(link)
+        beating = asyncio.create_task(to_supervisor.beat_forever())
+        try:
+            return await main(charter, to_supervisor, stop)
+        finally:
+            beating.cancel()
+
+    _calm_collector()
+    sys.exit(uvloop.run(run()))
+
+
+def _calm_collector() -> None:
+    """Have the cyclic collector look rarely: requests leave no cycles, and a full look is slow."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _read_line(link: socket.socket) -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        piece = link.recv(65536)
+        if not piece:
+            os._exit(1)
+        line += piece
+    return bytes(line)

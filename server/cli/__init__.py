@@ -1,0 +1,48 @@
+"""The `tidegate` program.
+
+Decides names of commands and exit codes: 0 done, 1 the thing asked for failed, 2 wrong usage or
+settings, 3 stopped but requests had to be cut off. Data goes to standard output, everything else
+to standard error.
+
+The commands import what they need when they run, so that `--help` is instant.
+"""
+
+import typer
+
+import server
+from server.cli.doctor import doctor
+from server.cli.model import model_app
+from server.cli.serve import serve_command
+
+app = typer.Typer(
+    name="tidegate",
+    help="Serve versioned ONNX models over the Open Inference Protocol, batched on the CPU.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Settings are flags, TIDEGATE_… variables or keys of tidegate.toml, in that order.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"tidegate {server.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    del version
+
+
+app.command("serve")(serve_command)
+app.command("doctor")(doctor)
+app.add_typer(model_app, name="model")
+
+
+def main() -> None:
+    """Run the program."""
+    app()

@@ -1,0 +1,66 @@
+"""Check folders without a gateway: the same steps as control takes, in this process.
+
+Decides nothing: copies to a scratch directory and verifies there.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from server.config import ModelSettings
+from server.errors import ModelInvalid
+from server.repository.intake_rules import checked_features, model_file_of
+from server.repository.layout import GOLDEN_FILE, VERSION_NAME, scan_model
+from server.repository.model_settings import read_setup
+from server.repository.staging import StillChanging, Store
+from server.repository.verification import VerificationOrder, verify
+
+
+def versions_below(path: Path) -> list[Path]:
+    """Return the version folders that `path` names: itself, or those inside it."""
+    if VERSION_NAME.fullmatch(path.resolve().name) and path.is_dir():
+        return [path]
+    if not path.is_dir():
+        return []
+    found = [child for child in path.iterdir() if VERSION_NAME.fullmatch(child.name)]
+    return sorted(found, key=lambda child: int(child.name))
+
+
+def check_folder(path: Path, scratch: Path) -> dict[str, Any]:
+    """Check one version; return what was found, or `error` and `fix`."""
+    try:
+        return {"path": str(path), **_check(path.resolve(), scratch)}
+    except ModelInvalid as error:
+        return {"path": str(path), "error": str(error), "fix": error.fix}
+    except StillChanging:
+        return {
+            "path": str(path),
+            "error": "its files changed while they were read",
+            "fix": "try again when the copy is complete",
+        }
+
+
+def _check(path: Path, scratch: Path) -> dict[str, Any]:
+    model = scan_model(path.parent, path.parent.parent.resolve())
+    folder = model.versions[path.name]
+    setup = read_setup(path.parent, ModelSettings())
+    if folder.problem:
+        raise ModelInvalid(folder.problem, fix="mend the version's folder")
+    model_file = model_file_of(folder, setup.model_file)
+    store = Store(scratch)
+    store.prepare()
+    staged = store.stage(folder)
+    verdict = verify(
+        VerificationOrder(
+            staged.path / model_file,
+            path / GOLDEN_FILE if staged.golden_digest else None,
+            scratch / "samples.npz",
+            setup.settings.threads,
+            setup.settings.max_rows,
+            setup.may_batch,
+        )
+    )
+    checked_features(setup, verdict)
+    report = verdict.to_json()
+    report.update(report.pop("signature"))
+    report["warnings"] = [*setup.warnings, *report["warnings"]]
+    return {"digest": staged.digest, **report}

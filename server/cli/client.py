@@ -1,0 +1,59 @@
+"""Calls of the control port, for commands.
+
+Decides how a failure of a call is told: what, why and what would help.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import Any, NoReturn
+
+import typer
+
+DEFAULT_URL = "http://127.0.0.1:8001"
+
+
+def post(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 300.0) -> Any:
+    """Post JSON to the control port and return its answer; end the program if that fails."""
+    request = urllib.request.Request(
+        url.rstrip("/") + path,
+        data=json.dumps(body or {}).encode(),
+        headers={"content-type": "application/json"},
+        method="POST",
+    )
+    if request.type not in ("http", "https"):
+        fail(f"'{url}' is not an http:// address", "name the control port with --url")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            content = answer.read()
+    except urllib.error.HTTPError as error:
+        _fail_with(error)
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        fail(
+            f"the control port at {url} cannot be reached: {reason}",
+            "start the gateway with 'tidegate serve', or name its control port with --url",
+        )
+    return json.loads(content) if content else None
+
+
+def _fail_with(error: urllib.error.HTTPError) -> NoReturn:
+    try:
+        answer = json.loads(error.read())
+        fail(str(answer["error"]), str(answer.get("fix", "")))
+    except (ValueError, KeyError, TypeError):
+        fail(f"the control port answered with status {error.code}", "")
+
+
+def fail(what: str, fix: str) -> NoReturn:
+    """Say what is wrong and what would help, and end with code 1."""
+    typer.echo(f"tidegate: {what}", err=True)
+    if fix:
+        typer.echo(f"  fix: {fix}", err=True)
+    raise typer.Exit(1)
+
+
+def default_url() -> str:
+    """Return the address of the control port when no flag names it."""
+    return os.environ.get("TIDEGATE_URL", DEFAULT_URL)

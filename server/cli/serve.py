@@ -1,0 +1,123 @@
+"""`tidegate serve`: settings, checks before the start, the supervisor, and what is printed.
+
+Decides what must be right before any process is started, and says everything that is not.
+"""
+
+import fcntl
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+from server.cli.options import with_settings
+
+_MAX_SOCKET_PATH = 100
+"""Unix sockets have 108 bytes for their path on Linux, 104 elsewhere."""
+
+
+@with_settings
+def serve_command(
+    repository: Path = typer.Argument(
+        None, help="The model repository: models/<name>/<version>/model.onnx.", show_default=False
+    ),
+    config: Path = typer.Option(
+        None,
+        "--config",
+        envvar="TIDEGATE_CONFIG",
+        help="A file of settings; ./tidegate.toml is read if there is one.",
+    ),
+    **flags: str | None,
+) -> None:
+    """Serve a model repository until told to stop.
+
+    Example: tidegate serve models --port 8000 --workers 4
+    """
+    from server.config import load_settings
+    from server.errors import ConfigError
+    from server.logs import configure_logs
+
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if repository is not None:
+        given["repository"] = repository
+    try:
+        settings, origins = load_settings(given, os.environ, config)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(f"tidegate: {problem}", err=True)
+        raise typer.Exit(2) from None
+    if not settings.repository.is_dir():
+        _refuse(
+            f"the model repository {settings.repository} is not a directory",
+            "make it, or name another one: tidegate serve PATH",
+        )
+    configure_logs(settings, "supervisor")
+    lock = _lock_state_dir(settings.state_dir)
+    raise typer.Exit(_run(settings, origins, lock))
+
+
+def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
+    from server.cli.summary import print_ready
+    from server.machine import usable_cores
+    from server.supervisor import Supervisor
+
+    socket_dir = _socket_dir(settings.state_dir)
+    try:
+        supervisor = Supervisor(
+            settings,
+            origins,
+            workers=settings.workers or usable_cores(),
+            socket_path=str(socket_dir / "control.sock"),
+            on_ready=print_ready,
+        )
+    except OSError as error:
+        _refuse(
+            f"cannot listen on {settings.host}:{settings.port} and "
+            f"{settings.control_host}:{settings.control_port}: {error.strerror}",
+            "stop what listens there, or choose other ports with --port and --control-port",
+        )
+    try:
+        return supervisor.run()
+    finally:
+        (socket_dir / "control.sock").unlink(missing_ok=True)
+        if socket_dir != settings.state_dir:
+            socket_dir.rmdir()
+        lock.close()
+
+
+def _lock_state_dir(state_dir: Path) -> Any:
+    """Make the state directory and take it for ourselves; the lock goes with the process."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        lock = (state_dir / "lock").open("a+")
+    except OSError as error:
+        _refuse(
+            f"the state directory {state_dir} cannot be written: {error.strerror}",
+            "choose another one with --state-dir",
+        )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        _refuse(
+            f"the state directory {state_dir} is in use by process {lock.read().strip() or '?'}",
+            "stop that one, or choose another directory with --state-dir",
+        )
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _socket_dir(state_dir: Path) -> Path:
+    """Return where sockets go: the state directory, or a short private one if its path is long."""
+    if len(str(state_dir / "control.sock").encode()) <= _MAX_SOCKET_PATH:
+        return state_dir
+    return Path(tempfile.mkdtemp(prefix="tidegate-"))
+
+
+def _refuse(what: str, fix: str) -> NoReturn:
+    typer.echo(f"tidegate: {what}\n  fix: {fix}", err=True)
+    sys.exit(2)

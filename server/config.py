@@ -1,0 +1,258 @@
+"""Everything an operator can set, as one frozen value, and where each part of it came from.
+
+Decides names, types, defaults and bounds of settings, and the order of sources: a flag wins over
+a `TIDEGATE_…` variable, a variable over a key of `tidegate.toml`, a key over the default. Reports
+every wrong setting at once, each with its origin.
+
+The command line builds it once; processes receive it whole, and code receives the part it needs
+through its constructor. Nothing else reads the environment or a file of settings.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from server.errors import ConfigError
+
+ENV_PREFIX = "TIDEGATE_"
+
+KIB, MIB = 1 << 10, 1 << 20
+
+KUBERNETES_DRAIN_DELAY_SECONDS = 5.0
+
+
+def _version_policy(value: str) -> str:
+    parse_version_policy(value)
+    return value
+
+
+def parse_version_policy(value: str) -> tuple[str, tuple[int, ...]]:
+    """Split a version policy into its kind and its numbers.
+
+    `latest:2` keeps the two highest versions loaded, `all` every one, `specific:1,3` just those.
+    """
+    kind, _, numbers = value.partition(":")
+    try:
+        parsed = tuple(int(number) for number in numbers.split(",")) if numbers else ()
+    except ValueError:
+        parsed = (0,)
+    good = {"latest": len(parsed) == 1, "all": not parsed, "specific": bool(parsed)}
+    if not good.get(kind, False) or any(number < 1 for number in parsed):
+        raise ValueError("must be 'latest:N', 'all' or 'specific:N,N,…' with versions from 1")
+    return kind, parsed
+
+
+VersionPolicy = Annotated[str, AfterValidator(_version_policy)]
+Execution = Literal["auto", "inline", "thread"]
+NonFinite = Literal["error", "token"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class ModelSettings(_Frozen):
+    """How one model is served. Defaults for all models; `model.toml` sets them for one."""
+
+    max_rows: int = Field(64, ge=1, le=65536)
+    """Rows in one batch at most."""
+    max_delay_ms: float = Field(0.0, ge=0, le=10_000)
+    """How long the first request of a batch may wait for company; 0 never waits."""
+    queue_rows: int = Field(8192, ge=1)
+    """Rows that may wait per worker; beyond it, requests get 503."""
+    max_request_rows: int = Field(4096, ge=1)
+    """Rows in one request at most; requests above max_rows are run in several batches."""
+    threads: int = Field(1, ge=1, le=256)
+    """ONNX Runtime threads for one run."""
+    instances: int = Field(1, ge=1, le=64)
+    """Runs that may go on at once in each worker, when the model runs on threads."""
+    execution: Execution = "auto"
+    """Where the model runs: inline on the event loop, on a thread, or as its run time tells."""
+    non_finite: NonFinite = "error"
+    """NaN or infinity in a JSON answer: an error, or the bare tokens NaN and Infinity."""
+    version_policy: VersionPolicy = "latest:1"
+    """Which versions stay loaded: latest:N, all, or specific:N,N."""
+
+
+class Settings(ModelSettings):
+    """Every setting of the gateway."""
+
+    repository: Path = Path("models")
+    """The model repository: models/<name>/<version>/model.onnx."""
+    host: str = "127.0.0.1"
+    """Address of the data port."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Data port: predictions, health, metadata. 0 takes a free one."""
+    control_host: str = "127.0.0.1"
+    """Address of the control port."""
+    control_port: int = Field(8001, ge=0, le=65535)
+    """Control port: repository, statistics, metrics. 0 takes a free one."""
+    workers: int = Field(0, ge=0, le=256)
+    """Worker processes; 0 takes the number of cores this process may use."""
+    state_dir: Path = Path(".tidegate")
+    """Where staged model files and the last desired state are kept."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log lines to write."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """Log lines as text or JSON; auto writes text to a terminal and JSON elsewhere."""
+
+    max_connections: int = Field(1000, ge=1)
+    """Connections per worker; beyond it, new ones get 503 and are closed."""
+    max_header_bytes: int = Field(32 * KIB, ge=1 * KIB)
+    """Bytes of request line and header fields; beyond it, 431."""
+    max_headers: int = Field(100, ge=8)
+    """Header fields of a request; beyond it, 431."""
+    max_url_bytes: int = Field(8 * KIB, ge=256)
+    """Bytes of the request target; beyond it, 414."""
+    header_timeout_seconds: float = Field(10.0, gt=0)
+    """Time for a request's headers to arrive; beyond it, 408."""
+    body_timeout_seconds: float = Field(30.0, gt=0)
+    """Time for a request's body to arrive; beyond it, 408."""
+    write_timeout_seconds: float = Field(30.0, gt=0)
+    """Time in which a client must read something of its answer; beyond it, it is cut off."""
+    keep_alive_seconds: float = Field(75.0, gt=0)
+    """Time that an idle connection stays open; keep it above the proxy's."""
+    max_json_bytes: int = Field(4 * MIB, ge=1 * KIB)
+    """Bytes of JSON in a request; beyond it, 413."""
+    max_body_bytes: int = Field(64 * MIB, ge=1 * KIB)
+    """Bytes of a request body, also when decompressed; beyond it, 413."""
+    max_output_bytes: int = Field(64 * MIB, ge=1 * KIB)
+    """Bytes of the tensors of one answer; beyond it, 500."""
+    max_in_flight_bytes: int = Field(256 * MIB, ge=1 * MIB)
+    """Request bytes that a worker may hold at once; beyond it, 503."""
+    compress_min_bytes: int = Field(64 * KIB, ge=0)
+    """Inference answers from this size are compressed for clients that accept it."""
+    request_timeout_ms: int = Field(5_000, ge=1)
+    """How long a request may wait in the queue when its caller sets no limit."""
+    max_request_timeout_ms: int = Field(60_000, ge=1)
+    """The longest wait a caller may ask for."""
+
+    watch: Literal["auto", "poll", "off"] = "auto"
+    """How changes of the repository are noticed: file events and polling, polling, or not."""
+    poll_seconds: float = Field(5.0, gt=0)
+    """Time between two looks at the repository."""
+    settle_seconds: float = Field(0.5, ge=0)
+    """A version is read when nothing in it has changed for this long."""
+    verify_timeout_seconds: float = Field(300.0, gt=0)
+    """Time to open, run and check a new version before it counts as broken."""
+    load_timeout_seconds: float = Field(120.0, gt=0)
+    """How long a load call waits for the result."""
+
+    drain_delay_seconds: float = Field(0.0, ge=0)
+    """After SIGTERM: time to go on accepting while not ready. In Kubernetes 5 unless set."""
+    drain_timeout_seconds: float = Field(25.0, ge=0)
+    """After that: time to finish requests before they are cut off."""
+    stuck_seconds: float = Field(30.0, gt=0)
+    """A process whose event loop does not turn for this long is killed and replaced."""
+    river_max_row_bytes: int = Field(16 * KIB, ge=0)
+    """Rows up to this size go to monitoring whole; larger ones are only counted."""
+
+    @field_validator("repository", "state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+def load_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None
+) -> tuple[Settings, dict[str, str]]:
+    """Merge flags, environment and file into Settings; also return where each value came from.
+
+    `flags` holds only what was given. `file` of None means ./tidegate.toml if there is one.
+
+    Raises:
+        ConfigError: lists every problem with its flag, variable, or file and line.
+
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    problems: list[str] = []
+    for source in (_from_file(file, problems), _from_environment(environment), _from_flags(flags)):
+        for key, (value, origin) in source.items():
+            if key not in Settings.model_fields:
+                problems.append(f"{origin}: unknown setting{_did_you_mean(key)}")
+                continue
+            values[key], origins[key] = value, origin
+    if "KUBERNETES_SERVICE_HOST" in environment and "drain_delay_seconds" not in values:
+        # Endpoints are removed while SIGTERM is on its way: new connections still come for a while.
+        values["drain_delay_seconds"] = KUBERNETES_DRAIN_DELAY_SECONDS
+        origins["drain_delay_seconds"] = "default in Kubernetes"
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False):
+            key = str(detail["loc"][0]) if detail["loc"] else ""
+            problems.append(f"{origins.get(key, key)}: {_explain(detail)}")
+        raise ConfigError(problems) from None
+    if problems:
+        raise ConfigError(problems)
+    return settings, origins
+
+
+def _explain(detail: Any) -> str:
+    text = str(detail["msg"]).removeprefix("Value error, ")
+    text = text[:1].lower() + text[1:]
+    return f"{text}, got {str(detail['input'])[:80]!r}"
+
+
+_Source = dict[str, tuple[Any, str]]
+
+
+def _from_flags(flags: Mapping[str, Any]) -> _Source:
+    return {
+        key: (value, "REPOSITORY" if key == "repository" else f"--{key.replace('_', '-')}")
+        for key, value in flags.items()
+    }
+
+
+# Names with the prefix that are not settings: they say where to look for things.
+NOT_SETTINGS = frozenset({"TIDEGATE_CONFIG", "TIDEGATE_URL"})
+
+
+def _from_environment(environment: Mapping[str, str]) -> _Source:
+    return {
+        name.removeprefix(ENV_PREFIX).lower(): (value, name)
+        for name, value in environment.items()
+        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS
+    }
+
+
+def _from_file(file: Path | None, problems: list[str]) -> _Source:
+    path = file or Path("tidegate.toml")
+    if file is None and not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: cannot be read: {error.__class__.__name__}")
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path}: {error}")
+        return {}
+    return {key: (value, f"{path}:{line_of(text, key)}") for key, value in document.items()}
+
+
+def line_of(text: str, key: str) -> int:
+    """Return the number of the line of a TOML text that sets top-level `key`, 1 if none does."""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip().replace('"', "").replace("'", "")
+        name = stripped.split("=")[0].strip(" []")
+        if name == key or name.startswith(f"{key}."):
+            return number
+    return 1
+
+
+def _did_you_mean(key: str) -> str:
+    close = difflib.get_close_matches(key, list(Settings.model_fields), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,172 @@
+"""The workers as control sees them: connections, what each has loaded, how busy each is.
+
+Decides which workers are live and what all of them have in common. Hands what workers send to
+those who want it; does not know what shall be served.
+
+Concurrency: event loop only.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from server.wire import status
+from server.wire.frames import FrameReader, Kind, frame
+from server.wire.status import Failure, Hello, Status
+
+log = structlog.get_logger()
+
+
+class Listener(Protocol):
+    """Who is told what workers say."""
+
+    def worker_changed(self) -> None:
+        """A worker came, went, or said what it has."""
+
+    def tally(self, message: memoryview) -> None:
+        """A worker counted something."""
+
+    def records(self, message: memoryview) -> None:
+        """A worker ran batches."""
+
+    async def answer(self, message: memoryview) -> bytes:
+        """A caller of a worker's data port asked something."""
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """What is known of one connected worker."""
+
+    hello: Hello
+    status: Status | None = None
+
+
+class _WorkerStream(asyncio.Protocol):
+    """One worker's connection."""
+
+    def __init__(self, fleet: "Fleet") -> None:
+        self.transport: asyncio.Transport | None = None
+        self.state: WorkerState | None = None
+        self._fleet = fleet
+        self._reader = FrameReader()
+        self._answers: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for kind, payload in self._reader.feed(data):
+            self._take(kind, payload)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._fleet.lost(self)
+
+    def send(self, kind: Kind, message: bytes) -> None:
+        """Send a message to the worker."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(frame(kind, message))
+
+    def _take(self, kind: Kind, payload: memoryview) -> None:
+        listener = self._fleet.listener
+        match kind:
+            case Kind.TALLY:
+                listener.tally(payload)
+            case Kind.RECORDS:
+                listener.records(payload)
+            case Kind.STATUS if self.state is not None:
+                self.state.status = status.decode_status(payload)
+                listener.worker_changed()
+            case Kind.HELLO:
+                hello = status.decode_hello(payload)
+                self.state = WorkerState(hello)
+                self._fleet.joined(self)
+            case Kind.ASK:
+                task = asyncio.get_running_loop().create_task(self._answer(payload))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
+
+    async def _answer(self, payload: memoryview) -> None:
+        self.send(Kind.ANSWER, await self._fleet.listener.answer(payload))
+
+
+class Fleet:
+    """All connected workers."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self._streams: dict[int, _WorkerStream] = {}
+        self._greeting: Callable[[], bytes | None] = lambda: None
+
+    async def listen(self, path: str, greeting: Callable[[], bytes | None]) -> asyncio.Server:
+        """Accept workers at `path`; `greeting` gives the desired state to send to a new one."""
+        self._greeting = greeting
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(lambda: _WorkerStream(self), path)
+
+    def joined(self, stream: _WorkerStream) -> None:
+        """A worker said who it is."""
+        assert stream.state is not None
+        self._streams[stream.state.hello.worker] = stream
+        log.info("worker_joined", worker=stream.state.hello.worker, pid=stream.state.hello.pid)
+        greeting = self._greeting()
+        if greeting is not None:
+            stream.send(Kind.DESIRED, greeting)
+        self.listener.worker_changed()
+
+    def lost(self, stream: _WorkerStream) -> None:
+        """A worker's connection ended."""
+        state = stream.state
+        if state is not None and self._streams.get(state.hello.worker) is stream:
+            del self._streams[state.hello.worker]
+            log.info("worker_left", worker=state.hello.worker, pid=state.hello.pid)
+            self.listener.worker_changed()
+
+    def broadcast(self, message: bytes) -> None:
+        """Send a desired state to every worker."""
+        for stream in self._streams.values():
+            stream.send(Kind.DESIRED, message)
+
+    @property
+    def workers(self) -> list[WorkerState]:
+        """The connected workers, by number."""
+        ordered = sorted(self._streams.items())
+        return [stream.state for _, stream in ordered if stream.state is not None]
+
+    def _serving(self) -> list[Status]:
+        """The states of workers that are here to stay."""
+        found = [worker.status for worker in self.workers if worker.status is not None]
+        return [one for one in found if not one.is_draining]
+
+    def loaded_everywhere(self, model: str) -> set[tuple[str, str]]:
+        """Return the (version, digest) pairs that every worker has loaded."""
+        each = [set(one.loaded.get(model, {}).items()) for one in self._serving()]
+        if not each or len(each) < len(self.workers):
+            return set()
+        return set.intersection(*each)
+
+    def failures(self, model: str) -> Mapping[str, Failure]:
+        """Return what any worker could not load, by version."""
+        found: dict[str, Failure] = {}
+        for one in self._serving():
+            found.update(one.failed.get(model, {}))
+        return found
+
+    def reached(self, generation: int) -> bool:
+        """Whether every connected worker has carried out `generation`."""
+        statuses = [worker.status for worker in self.workers]
+        return bool(statuses) and all(
+            one is not None and one.generation >= generation for one in statuses
+        )
+
+    def highest_generation(self) -> int:
+        """Return the highest generation that any worker has carried out."""
+        statuses = [worker.status for worker in self.workers]
+        return max((one.generation for one in statuses if one is not None), default=-1)

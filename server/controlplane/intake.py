@@ -1,0 +1,130 @@
+"""From a version's folder to a plan for serving it: settle, copy, check.
+
+Decides whether one version can be served, and how. Does not know other versions, policies or
+workers.
+
+Concurrency: called on the event loop; files are read and copied on one thread of its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from server.config import Settings
+from server.controlplane.verifying import Verifier
+from server.engine.session import VERSION as RUNTIME_VERSION
+from server.errors import ModelInvalid
+from server.repository.intake_rules import checked_features, model_file_of
+from server.repository.layout import GOLDEN_FILE, VersionFolder
+from server.repository.model_settings import ModelSetup
+from server.repository.staging import StagedVersion, Store
+from server.repository.verdicts import VerdictStore
+from server.repository.verification import Verdict, VerificationOrder
+from server.wire.desired import VersionPlan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A version that can be served."""
+
+    plan: VersionPlan
+    verdict: Verdict
+    verdict_key: str
+
+
+class Intake:
+    """The way of a version into the gateway."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.state_dir)
+        self._verdicts = VerdictStore(settings.state_dir)
+        self._verifier = Verifier(settings.verify_timeout_seconds)
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="files")
+
+    async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run blocking file work."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def prepare(self) -> None:
+        """Make the folders of the state directory."""
+        await self.on_thread(self._store.prepare)
+        await self.on_thread(self._verdicts.prepare)
+
+    def seconds_to_settle(self, folder: VersionFolder) -> float:
+        """Return how long to wait until nothing in a folder has changed for long enough."""
+        age = (time.time_ns() - folder.changed_ns) / 1e9
+        wait = self._settings.settle_seconds - age
+        # A clock that was set back makes files look as if they came from the future.
+        return wait if 0 < wait <= self._settings.settle_seconds else 0.0
+
+    async def accept(self, folder: VersionFolder, setup: ModelSetup) -> Accepted:
+        """Copy and check a version.
+
+        Raises:
+            ModelInvalid: it cannot be served; says why, and what would help.
+            StillChanging: its files are being written.
+
+        """
+        if folder.problem:
+            raise ModelInvalid(folder.problem, fix="mend the version's folder")
+        model_file = model_file_of(folder, setup.model_file)
+        try:
+            staged = await self.on_thread(self._store.stage, folder)
+        except OSError as error:
+            raise ModelInvalid(
+                f"it cannot be copied to the state directory: {error.strerror}",
+                fix="free some space, or choose another directory with --state-dir",
+            ) from error
+        verdict, key = await self._verdict(folder, setup, staged, model_file)
+        samples_path = self._verdicts.samples_path(key)
+        plan = VersionPlan(
+            digest=staged.digest,
+            path=str(staged.path / model_file),
+            samples=str(samples_path) if samples_path.exists() else "",
+            settings=setup.settings,
+            is_batched=verdict.is_batched,
+            batch_seconds=verdict.batch_seconds,
+            features=checked_features(setup, verdict),
+        )
+        return Accepted(plan, verdict, key)
+
+    async def _verdict(
+        self, folder: VersionFolder, setup: ModelSetup, staged: StagedVersion, model_file: str
+    ) -> tuple[Verdict, str]:
+        settings = setup.settings
+        key = self._verdicts.key(
+            staged.digest,
+            staged.golden_digest,
+            RUNTIME_VERSION,
+            settings.threads,
+            settings.max_rows,
+            setup.may_batch,
+            model_file,
+        )
+        kept = await self.on_thread(self._verdicts.get, key)
+        if kept is not None:
+            return kept, key
+        golden = folder.path / GOLDEN_FILE if staged.golden_digest else None
+        verdict = await self._verifier.verify(
+            VerificationOrder(
+                staged.path / model_file,
+                golden,
+                self._verdicts.samples_path(key),
+                settings.threads,
+                settings.max_rows,
+                setup.may_batch,
+            )
+        )
+        await self.on_thread(self._verdicts.put, key, verdict)
+        return verdict, key
+
+    async def keep_only(self, digests: set[str], verdict_keys: set[str]) -> None:
+        """Remove copies and verdicts that nobody needs."""
+        await self.on_thread(self._store.remove_all_but, digests)
+        await self.on_thread(self._verdicts.remove_all_but, verdict_keys)

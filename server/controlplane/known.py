@@ -1,0 +1,152 @@
+"""What control knows of the models in the repository.
+
+Decides what is said about a version: its state in the protocol's words, and the reason. Holds
+values only; `catalog.py` fills them.
+
+Concurrency: event loop only.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from server.repository.layout import ModelFolder, VersionFolder
+from server.repository.model_settings import ModelSetup
+from server.repository.policy import NO_ROUTE, Route, select
+from server.repository.verification import Verdict
+from server.wire.desired import ModelPlan, VersionPlan
+from server.wire.status import Failure
+
+
+class State(StrEnum):
+    """States of the model repository extension."""
+
+    READY = "READY"
+    LOADING = "LOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(slots=True)
+class KnownVersion:
+    """One version in the repository."""
+
+    folder: VersionFolder
+    checked: object = None
+    """What the last check was about; another value means it must be checked again."""
+    is_checking: bool = False
+    plan: VersionPlan | None = None
+    """How to serve it, from the last check that succeeded."""
+    verdict: Verdict | None = None
+    verdict_key: str = ""
+    error: str = ""
+    """What the last check found wrong, if anything; `plan` may be from an earlier one."""
+    fix: str = ""
+
+
+@dataclass(slots=True)
+class KnownModel:
+    """One model in the repository."""
+
+    name: str
+    folder: ModelFolder
+    setup: ModelSetup | None = None
+    """The last settings that could be read."""
+    setup_key: object = None
+    setup_error: str = ""
+    setup_fix: str = ""
+    versions: dict[str, KnownVersion] = field(default_factory=dict)
+    route: Route = NO_ROUTE
+    is_unloaded: bool = False
+    """An operator unloaded it; it stays so until an operator loads it."""
+
+    def servable(self, failures: dict[str, Failure]) -> dict[str, str]:
+        """Return the digest of each version that may be served.
+
+        A version that a worker could not load is not, unless it is live: what answers on some
+        workers is not taken from all of them.
+        """
+        if self.is_unloaded or self.setup is None:
+            return {}
+        return {
+            version: known.plan.digest
+            for version, known in self.versions.items()
+            if known.plan is not None
+            and (
+                version == self.route.live
+                or version not in failures
+                or failures[version].digest != known.plan.digest
+            )
+        }
+
+    def selected(self) -> list[str]:
+        """Return the versions that the policy would load if all of them were good."""
+        if self.setup is None:
+            return list(self.versions)
+        return select(self.setup.settings.version_policy, self.versions.keys())
+
+    def to_plan(self) -> ModelPlan:
+        """Return what workers shall do about this model."""
+        versions = {
+            version: known.plan
+            for version in sorted(self.route.loaded, key=int)
+            if (known := self.versions.get(version)) is not None and known.plan is not None
+        }
+        pending = {
+            version: known.is_checking
+            for version, known in self.versions.items()
+            if known.plan is None
+        }
+        return ModelPlan(self.route.live, versions, pending)
+
+
+def describe(
+    model: KnownModel,
+    version: str,
+    loaded_everywhere: set[tuple[str, str]],
+    failures: dict[str, Failure],
+) -> dict[str, Any]:
+    """Return one row of the repository's index: name, version, state, reason and what would help.
+
+    `fix`, `digest`, `live` and `warnings` are additions to the protocol's members.
+    """
+    known = model.versions[version]
+    state, reason, fix = _state(model, version, known, loaded_everywhere, failures)
+    row: dict[str, Any] = {"name": model.name, "version": version, "state": state, "reason": reason}
+    if fix:
+        row["fix"] = fix
+    if known.plan is not None:
+        row["digest"] = known.plan.digest
+    row["live"] = model.route.live == version
+    warnings = [*(model.setup.warnings if model.setup else ())]
+    if known.verdict is not None:
+        warnings += known.verdict.warnings
+    if warnings:
+        row["warnings"] = warnings
+    return row
+
+
+def _state(
+    model: KnownModel,
+    version: str,
+    known: KnownVersion,
+    loaded_everywhere: set[tuple[str, str]],
+    failures: dict[str, Failure],
+) -> tuple[State, str, str]:
+    if model.is_unloaded:
+        return State.UNAVAILABLE, "unloaded by an operator", "load it again with a load call"
+    error, fix = known.error or model.setup_error, known.fix or model.setup_fix
+    if known.plan is None:
+        if known.is_checking:
+            return State.LOADING, "it is being checked", ""
+        return State.UNAVAILABLE, error or "it has not been checked yet", fix
+    failure = failures.get(version)
+    if failure is not None and failure.digest == known.plan.digest:
+        return State.UNAVAILABLE, failure.error, failure.fix
+    if version not in model.route.loaded:
+        policy = model.setup.settings.version_policy if model.setup else ""
+        return State.UNAVAILABLE, f"the version policy '{policy}' does not load it", ""
+    if (version, known.plan.digest) not in loaded_everywhere:
+        return State.LOADING, "workers are loading it", ""
+    if error:
+        return State.READY, f"its files have changed and cannot be served: {error}", fix
+    return State.READY, "", ""

@@ -1,0 +1,176 @@
+"""The control process: `python -m server.controlplane.process`, started by the supervisor.
+
+Decides the order in which control starts and ends: workers can join before the repository has been
+looked at, so that what was served before is served again at once.
+
+Lifetime: ends after SIGTERM, which the supervisor sends when all workers are gone.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import orjson
+import structlog
+import uvicorn
+from prometheus_client.metrics_core import Metric
+
+from server.child import Channel, run_child
+from server.controlplane import exposition
+from server.controlplane.app import ControlApp, build_app
+from server.controlplane.catalog import Catalog
+from server.controlplane.exposition import Sources
+from server.controlplane.fleet import Fleet
+from server.controlplane.intake import Intake
+from server.controlplane.intents import Intents
+from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.router import Router
+from server.controlplane.totals import Totals
+from server.errors import TidegateError
+from server.wire.channel import Charter
+
+log = structlog.get_logger()
+
+TIDY_SECONDS = 30.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the supervisor decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Control:
+    """Control: its parts, and how they are joined."""
+
+    def __init__(self, charter: Charter, channel: Channel) -> None:
+        settings = charter.settings
+        self._charter = charter
+        self._channel = channel
+        self._totals = Totals()
+        self._fleet = Fleet(self)
+        self._intents = Intents.read(settings.state_dir)
+        self._intake = Intake(settings)
+        self._catalog = Catalog(settings, self._intake, self._intents, self._changed)
+        self._router = Router(self._catalog.models, self._fleet, settings)
+        self._operations = Operations(
+            settings, self._catalog, self._router, self._fleet, self._totals, self._intents
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                build_app(ControlApp(self._operations, self._collect, self._is_ready)),
+                loop="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Run until `stop` is set; return the exit code."""
+        await self._intake.prepare()
+        await self._fleet.listen(self._charter.socket_path, self._router.greeting)
+        listener = socket.socket(fileno=self._charter.listen_fd)
+        tasks = [
+            asyncio.create_task(coroutine)
+            for coroutine in (
+                self._router.run(),
+                self._look_then_watch(),
+                self._report_when_ready(),
+                self._tidy_forever(),
+            )
+        ]
+        serving = asyncio.create_task(self._server.serve([listener]))
+        await stop.wait()
+        self._server.should_exit = True
+        await serving
+        for task in tasks:
+            task.cancel()
+        return 0
+
+    async def _look_then_watch(self) -> None:
+        await self._catalog.refresh()
+        await self._catalog.all_checks()
+        self._router.settle()
+        await self._catalog.watch()
+
+    async def _tidy_forever(self) -> None:
+        """Remove private copies that nobody needs any more, while nothing else goes on."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            # No await between the question and the order: a check that starts later queues behind.
+            if self._router.is_stable and not self._catalog.is_checking:
+                await self._intake.keep_only(self._catalog.digests(), self._catalog.verdict_keys())
+
+    async def _report_when_ready(self) -> None:
+        """Tell the supervisor when every worker serves, so that it can be printed."""
+        await self._router.until(self._is_ready)
+        self._channel.report(ready=self._operations.index())
+
+    def _is_ready(self) -> bool:
+        state = self._router.state
+        return (
+            state.is_settled
+            and len(self._fleet.workers) >= self._charter.workers
+            and self._router.is_stable
+        )
+
+    def _changed(self) -> None:
+        """The catalog knows something new."""
+        self._totals.keep_only(set(self._catalog.models))
+        self._router.note()
+
+    def _collect(self) -> list[Metric]:
+        return exposition.collect(
+            Sources(
+                self._totals,
+                self._fleet,
+                self._catalog,
+                self._router,
+                self._operations,
+                self._charter.workers,
+                self._channel.take_lag(),
+            )
+        )
+
+    # What workers say.
+
+    def worker_changed(self) -> None:
+        """A worker came, went, or said what it has."""
+        self._router.note()
+
+    def tally(self, message: memoryview) -> None:
+        """A worker counted something."""
+        self._totals.add(message)
+
+    def records(self, message: memoryview) -> None:
+        """A worker ran batches."""
+        self._totals.take_records(message)
+
+    async def answer(self, message: memoryview) -> bytes:
+        """A caller of a worker's data port asked something."""
+        question = orjson.loads(message)
+        number = question["number"]
+        try:
+            if question["question"] == "index":
+                ready_only = ready_filter(question["body"].encode("latin-1"))
+                answer: object = self._operations.index(ready_only=ready_only)
+            else:
+                answer = self._operations.statistics(question.get("model"), question.get("version"))
+        except TidegateError as error:
+            return orjson.dumps({"number": number, "error": str(error), "code": error.code})
+        return orjson.dumps({"number": number, "answer": answer})
+
+
+async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
+    """Run control."""
+    return await Control(charter, channel).run(stop)
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,43 @@
+"""Sums of what workers counted, for as long as this control process lives.
+
+Decides nothing: adds. A restart of control starts at zero, as a restart of any exporter does; a
+restart of a worker changes nothing, because workers send what to add and not what they have.
+
+Concurrency: event loop only.
+"""
+
+import time
+
+from server.wire import record, tally
+from server.wire.tally import Tally
+
+
+class Totals:
+    """Everything counted, by model and version."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, str], Tally] = {}
+        self.record_messages = 0
+        self.record_batches = 0
+        self.record_rows = 0
+        self.last_record = 0.0
+        """When a batch record last came, in seconds since 1970; 0 if none has."""
+
+    def add(self, message: memoryview) -> None:
+        """Add a worker's tally."""
+        model, version, counts = tally.decode(message)
+        self.versions.setdefault((model, version), Tally()).add(counts)
+
+    def take_records(self, message: memoryview) -> None:
+        """Count the batch records of one message."""
+        records = record.decode(message)
+        self.record_messages += 1
+        self.record_batches += len(records.batches)
+        self.record_rows += records.rows
+        self.last_record = time.time()
+
+    def keep_only(self, models: set[str]) -> None:
+        """Forget the counts of models that are gone, so that names do not pile up."""
+        for model, version in list(self.versions):
+            if model not in models and not model.startswith("_"):
+                del self.versions[model, version]

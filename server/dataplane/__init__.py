@@ -1,0 +1,1 @@
+"""The worker process: predictions, health and metadata on the data port."""

@@ -1,0 +1,269 @@
+"""The Starlette application of the data port: everything that is not a hot inference.
+
+Decides which routes the data port has and what they answer. Inference itself is the predictor's;
+what needs all workers (statistics, the repository's index) is asked of control. The routes that
+change something exist on the control port only.
+
+Concurrency: event loop only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.dataplane.plane import Plane
+from server.dataplane.predict import CLIENT_GONE, Call
+from server.dataplane.routes import ModelRoute
+from server.dataplane.served import ServedVersion
+from server.errors import ModelNotFound, TidegateError
+from server.http_app import EXCEPTION_HANDLERS, json_response, respond
+from server.protocol import compression, metadata, request_headers, v1
+from server.protocol.answers import BatchOutputs, InferAnswer
+from server.protocol.http_answer import infer_http
+from server.protocol.request_headers import InferHeaders
+from server.protocol.v2 import Contract, InferRequest
+
+Ask = Callable[[dict[str, Any]], Awaitable[Any]]
+"""Put a question to control; return its answer or raise its error."""
+
+
+class WaitingCall(Call):
+    """An inference whose caller is a coroutine."""
+
+    __slots__ = ("future",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.future: asyncio.Future[InferAnswer] = asyncio.get_running_loop().create_future()
+
+    def answered(self, answer: InferAnswer | Exception) -> None:
+        """Wake the coroutine."""
+        if self.future.done():
+            return
+        if isinstance(answer, InferAnswer):
+            self.future.set_result(answer)
+        else:
+            self.future.set_exception(answer)
+
+
+class V1Call(WaitingCall):
+    """A prediction in the V1 protocol."""
+
+    __slots__ = ("is_columnar",)
+
+    def decode(self, body: bytes, json_length: int | None, contract: Contract) -> InferRequest:
+        """Read the request; whether it is columnar decides the form of the answer."""
+        del json_length
+        request, self.is_columnar = v1.decode(body, contract, self.served.features)
+        return request
+
+    def finish(self, outputs: BatchOutputs, first: int) -> str:
+        """Answer with the rows from `first` on; return the outcome to count."""
+        if self.is_gone:
+            return CLIENT_GONE
+        contract = self.served.contract
+        rows = slice(first, first + self.rows)
+        arrays = [array[rows] if contract.is_batched else array[0] for array in outputs.arrays]
+        try:
+            answer = v1.write(
+                arrays,
+                contract.signature.outputs,
+                columnar=self.is_columnar,
+                tokens=self.served.settings.non_finite == "token",
+            )
+        except TidegateError as error:
+            return self.fail(error)
+        self.answered(answer)
+        return "ok"
+
+
+class DataApp:
+    """The handlers of the data port."""
+
+    def __init__(self, plane: Plane, ask: Ask) -> None:
+        self._plane = plane
+        self._ask = ask
+
+    def _model(self, request: Request) -> ModelRoute:
+        name = request.path_params["model"]
+        route = self._plane.routes.table.models.get(name)
+        if route is None:
+            raise ModelNotFound(f"model '{name[:128]}' is not found")
+        return route
+
+    def _served(self, request: Request) -> ServedVersion:
+        params = request.path_params
+        return self._plane.routes.table.find(params["model"], params.get("version"))
+
+    async def live(self, _: Request) -> Response:
+        """Say that the event loop turns."""
+        return json_response(metadata.live())
+
+    async def ready(self, _: Request) -> Response:
+        """Say whether requests should be sent here."""
+        is_ready = self._plane.is_ready and not self._plane.is_draining
+        return json_response(metadata.ready(is_ready=is_ready), 200 if is_ready else 503)
+
+    async def server_metadata(self, _: Request) -> Response:
+        """Describe the server."""
+        return json_response(metadata.server_metadata())
+
+    async def models(self, _: Request) -> Response:
+        """List the models, as KServe's client asks for them."""
+        return json_response({"models": list(self._plane.routes.table.models)})
+
+    async def model_metadata(self, request: Request) -> Response:
+        """Describe a model's tensors."""
+        served = self._served(request)
+        version = request.path_params.get("version")
+        versions = [version] if version else list(self._model(request).versions)
+        return json_response(
+            metadata.model_metadata(served.model, versions, served.signature, served.features)
+        )
+
+    async def model_ready(self, request: Request) -> Response:
+        """Say whether a model, or one version of it, answers."""
+        name, version = request.path_params["model"], request.path_params.get("version")
+        route = self._model(request)
+        is_ready = route.live is not None if version is None else version in route.versions
+        if not is_ready and version is not None:
+            self._plane.routes.table.find(name, version)
+        return json_response(
+            metadata.model_ready(name, is_ready=is_ready), 200 if is_ready else 503
+        )
+
+    async def model_config(self, request: Request) -> Response:
+        """Return a model's configuration in Triton's form."""
+        served = self._served(request)
+        return json_response(
+            metadata.model_config(
+                served.model,
+                served.settings,
+                served.signature,
+                is_batched=served.contract.is_batched,
+            )
+        )
+
+    async def statistics(self, request: Request) -> Response:
+        """Return the statistics of all workers, which control has."""
+        question = {"question": "statistics", **request.path_params}
+        return json_response(await self._ask(question))
+
+    async def repository_index(self, request: Request) -> Response:
+        """Return the repository's index, which control has."""
+        body = await request.body()
+        return json_response(await self._ask({"question": "index", "body": body.decode("latin-1")}))
+
+    async def infer(self, request: Request) -> Response:
+        """Infer in the V2 protocol, where the hot path does not."""
+        served = self._find_or_count(request)
+        call = WaitingCall()
+        headers, body = await self._read(request, served)
+        self._plane.predictor.submit(call, served, body, headers)
+        return await self._answer(request, call, headers)
+
+    async def predict(self, request: Request) -> Response:
+        """Infer in the V1 protocol."""
+        served = self._find_or_count(request)
+        call = V1Call()
+        headers, body = await self._read(request, served)
+        self._plane.predictor.submit(call, served, body, headers, call.decode)
+        return await self._answer(request, call, headers)
+
+    def _find_or_count(self, request: Request) -> ServedVersion:
+        try:
+            return self._served(request)
+        except TidegateError as error:
+            self._plane.count_refusal(request.path_params["model"], error.code)
+            raise
+
+    async def _read(self, request: Request, served: ServedVersion) -> tuple[InferHeaders, bytes]:
+        body = await request.body()
+        try:
+            headers = request_headers.read(request.scope["headers"])
+            coding = request.headers.get(request_headers.CONTENT_ENCODING.decode(), "")
+            limit = self._plane.settings.max_body_bytes
+            body = compression.unfold(body, coding.encode("latin-1"), limit)
+        except TidegateError as error:
+            served.telemetry.refused(error.code)
+            raise
+        return headers, body
+
+    async def _answer(self, request: Request, call: WaitingCall, headers: InferHeaders) -> Response:
+        """Wait for a call's answer, or for its caller to leave."""
+        gone = asyncio.create_task(_until_gone(request))
+        try:
+            either: set[asyncio.Future[Any]] = {gone, call.future}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not call.future.done():
+                call.is_gone = True
+                return Response(status_code=499)
+            answer = infer_http(call.future.result(), headers.request_id)
+        finally:
+            gone.cancel()
+        coding = compression.choose(
+            headers.accept_encoding, len(answer.body), self._plane.settings.compress_min_bytes
+        )
+        if coding is not None:
+            answer = await asyncio.to_thread(compression.compressed, answer, coding)
+        return respond(answer)
+
+    async def v1_models(self, _: Request) -> Response:
+        """List the models in the V1 protocol."""
+        return await self.models(_)
+
+    async def v1_model(self, request: Request) -> Response:
+        """Say a model's state, in the words of both TensorFlow Serving and KServe."""
+        name = request.path_params["model"]
+        route = self._model(request)
+        statuses = [
+            {
+                "version": version,
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+            for version in route.versions
+        ]
+        body = {"name": name, "ready": route.live is not None, "model_version_status": statuses}
+        return json_response(body, 200 if route.live is not None else 503)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def build_app(plane: Plane, ask: Ask) -> Starlette:
+    """Build the application of the data port."""
+    app = DataApp(plane, ask)
+    model = "/v2/models/{model}"
+    version = model + "/versions/{version}"
+    routes: list[BaseRoute] = [
+        Route("/v2", app.server_metadata),
+        Route("/v2/", app.server_metadata),
+        Route("/v2/health/live", app.live),
+        Route("/v2/health/ready", app.ready),
+        Route("/v2/models", app.models),
+        Route("/v2/models/stats", app.statistics),
+        Route("/v2/repository/index", app.repository_index, methods=["POST"]),
+        Route("/v1/models", app.v1_models),
+    ]
+    for prefix in (model, version):
+        routes += [
+            Route(prefix, app.model_metadata),
+            Route(prefix + "/ready", app.model_ready),
+            Route(prefix + "/config", app.model_config),
+            Route(prefix + "/stats", app.statistics),
+            Route(prefix + "/infer", app.infer, methods=["POST"]),
+        ]
+    for prefix in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
+        routes += [
+            Route(prefix + ":predict", app.predict, methods=["POST"]),
+            Route(prefix, app.v1_model),
+        ]
+    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)

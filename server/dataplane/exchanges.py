@@ -1,0 +1,98 @@
+"""The exchanges of a connection: one request each, and the bytes of its answer when there are any.
+
+Three kinds stand in a connection's line: hot ones (answered by the predictor), cold ones (answered
+by the Starlette application through uvicorn's cycle) and refusals (answered before they start).
+Decides the bytes of hot answers; does not know sockets.
+
+Concurrency: event loop only.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from server.dataplane.predict import Call
+from server.protocol import compression
+from server.protocol.answers import InferAnswer
+from server.protocol.errors import error_answer
+from server.protocol.http_answer import Answer, infer_http, response_head
+from server.protocol.request_headers import PLAIN, InferHeaders, new_request_id
+
+if TYPE_CHECKING:
+    from server.dataplane.connection import Connection
+
+
+class HotExchange(Call):
+    """An inference answered on the connection itself."""
+
+    __slots__ = ("close", "connection", "headers", "response")
+
+    def __init__(self, connection: "Connection", *, close: bool) -> None:
+        super().__init__()
+        self.connection = connection
+        self.close = close
+        self.headers: InferHeaders = PLAIN
+        self.response: bytes | None = None
+
+    def answered(self, answer: InferAnswer | Exception) -> None:
+        """Write the answer's bytes, and let the connection send them when it is their turn."""
+        connection = self.connection
+        plane = connection.plane
+        if isinstance(answer, InferAnswer):
+            size = len(answer.body)
+            if self.headers is PLAIN and answer.json_length is None and not self.close:
+                prefix = plane.json_ok_prefix(connection.server_state.default_headers)
+                self.response = b"%b%d\r\n\r\n%b" % (prefix, size, answer.body)
+                connection.advance()
+                return
+            http = infer_http(answer, self.headers.request_id)
+            coding = compression.choose(
+                self.headers.accept_encoding, size, plane.settings.compress_min_bytes
+            )
+            if coding is not None:
+                self._compress(http, coding)
+                return
+        else:
+            http = error_answer(answer, self.headers.request_id or new_request_id())
+        self._respond(http)
+
+    def _respond(self, answer: Answer) -> None:
+        default_headers = self.connection.server_state.default_headers
+        self.response = response_head(answer, default_headers, close=self.close) + answer.body
+        self.connection.advance()
+
+    def _compress(self, answer: Answer, coding: str) -> None:
+        """Compress off the loop, because a large body would hold up everybody else."""
+        task = asyncio.get_running_loop().create_task(
+            asyncio.to_thread(compression.compressed, answer, coding)
+        )
+        self.connection.keep(task)
+        task.add_done_callback(self._compressed)
+
+    def _compressed(self, task: "asyncio.Task[Answer]") -> None:
+        if not task.cancelled():
+            self._respond(task.result())
+
+
+class ColdExchange:
+    """A request that the Starlette application answers."""
+
+    response: bytes | None = None
+    close = False
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self.cycle = cycle
+        self.is_started = False
+
+
+class Refusal:
+    """A request that is answered with an error before it is anything, and closes."""
+
+    close = True
+
+    def __init__(self, response: bytes) -> None:
+        self.response: bytes | None = response
+
+
+Exchange = HotExchange | ColdExchange | Refusal

@@ -1,0 +1,174 @@
+"""Bring what is loaded in this worker in line with the desired state.
+
+Decides the order of loads, swaps and unloads: a version is opened and warmed up on a thread beside
+the event loop, then the route table that names it is put in place; what the table no longer names
+is drained and let go. A version that cannot be loaded changes nothing and is reported.
+
+Concurrency: all state belongs to the event loop; only `_open` runs on the loader's thread.
+Lifetime: `run` is one task for the life of the worker.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from server.dataplane.plane import Plane
+from server.dataplane.routes import ModelRoute, RouteTable
+from server.dataplane.served import ServedVersion, VersionName
+from server.engine.session import Session
+from server.errors import ModelInvalid, TidegateError
+from server.machine import give_memory_back
+from server.repository import samples
+from server.wire.desired import DesiredState, VersionPlan
+from server.wire.status import Failure
+
+log = structlog.get_logger()
+
+
+class Loader:
+    """The versions of this worker."""
+
+    def __init__(self, plane: Plane, on_change: Callable[[], None]) -> None:
+        self.generation = -1
+        """The newest desired state that has been carried out."""
+        self.desired = DesiredState(-1, {})
+        self.failed: dict[tuple[str, str], Failure] = {}
+        self.load_seconds: dict[tuple[str, str], float] = {}
+        self.loaded: dict[tuple[str, str], ServedVersion] = {}
+        self._plane = plane
+        self._on_change = on_change
+        self._changed = asyncio.Event()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._drains: set[asyncio.Task[None]] = set()
+
+    def want(self, desired: DesiredState) -> None:
+        """Take a newer desired state; it is carried out by `run`."""
+        if desired.generation > self.desired.generation:
+            self.desired = desired
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Carry out desired states as they come."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while (missing := self._next_missing()) is not None:
+                await self._load(*missing)
+            self._forget_unwanted()
+            self._publish()
+            self.generation = self.desired.generation
+            self._plane.telemetry.generation = self.generation
+            self._on_change()
+
+    def _next_missing(self) -> tuple[VersionName, VersionPlan] | None:
+        """Return a version that is wanted, not loaded, and has not failed as it is."""
+        for model, plan in self.desired.models.items():
+            for version, one in plan.versions.items():
+                served = self.loaded.get((model, version))
+                failure = self.failed.get((model, version))
+                if served is not None and served.plan == one:
+                    continue
+                if failure is None or failure.digest != one.digest:
+                    return VersionName(model, version, one.digest), one
+        return None
+
+    async def _load(self, name: VersionName, plan: VersionPlan) -> None:
+        key = (name.model, name.version)
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            session = await loop.run_in_executor(self._threads, _open, plan)
+        except Exception as error:  # Whatever a model does to us, the others go on.
+            log.exception("load_failed", model=name.model, version=name.version)
+            fix = error.fix if isinstance(error, ModelInvalid) else "see the worker's log"
+            text = str(error) if isinstance(error, TidegateError) else "a worker could not load it"
+            self.failed[key] = Failure(name.digest, text, fix)
+            self._on_change()
+            return
+        served = self._serve(name, plan, session)
+        self.failed.pop(key, None)
+        replaced = self.loaded.get(key)
+        self.loaded[key] = served
+        self.load_seconds[key] = time.perf_counter() - started
+        self._publish()
+        if replaced is not None:
+            self._let_go(replaced)
+        log.info("loaded", model=name.model, version=name.version, digest=name.digest[:12])
+        self._on_change()
+
+    def _serve(self, name: VersionName, plan: VersionPlan, session: Session) -> ServedVersion:
+        plane = self._plane
+        served = ServedVersion(
+            name,
+            plan,
+            session,
+            plane.telemetry.of_version(
+                name.model,
+                name.version,
+                name.digest,
+                session.signature,
+                is_batched=plan.is_batched,
+            ),
+            features=plan.features,
+            max_output_bytes=plane.settings.max_output_bytes,
+        )
+        served.open(plane.predictor.finished, plane.predictor.dropped)
+        return served
+
+    def _publish(self) -> None:
+        """Put a route table in place that names what is loaded and wanted."""
+        models = {}
+        for model, plan in self.desired.models.items():
+            versions = {
+                version: self.loaded[model, version]
+                for version in plan.versions
+                if (model, version) in self.loaded
+            }
+            pending = dict(plan.pending)
+            for version in plan.versions.keys() - versions.keys():
+                pending[version] = (model, version) not in self.failed
+            live = plan.live if plan.live in versions else None
+            models[model] = ModelRoute(live, versions, pending)
+        self._plane.routes.table = RouteTable(models)
+
+    def _forget_unwanted(self) -> None:
+        wanted = {
+            (model, version): one
+            for model, plan in self.desired.models.items()
+            for version, one in plan.versions.items()
+        }
+        for key in self.failed.keys() - wanted.keys():
+            del self.failed[key]
+        unwanted = self.loaded.keys() - wanted.keys()
+        dropped = [self.loaded.pop(key) for key in unwanted]
+        if dropped:
+            self._publish()
+        for served in dropped:
+            self.load_seconds.pop((served.model, served.version), None)
+            self._let_go(served)
+
+    def _let_go(self, served: ServedVersion) -> None:
+        task = asyncio.create_task(self._drain(served))
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _drain(self, served: ServedVersion) -> None:
+        await served.drain()
+        log.info("unloaded", model=served.model, version=served.version)
+        await asyncio.get_running_loop().run_in_executor(self._threads, give_memory_back)
+
+
+def _open(plan: VersionPlan) -> Session:
+    """Open and warm up a session; runs on the loader's thread."""
+    session = Session.open(Path(plan.path), threads=plan.settings.threads)
+    if plan.samples:
+        inputs = samples.load(Path(plan.samples), session.signature)
+        session.run(inputs)
+        if plan.is_batched:
+            for rows in (1, plan.settings.max_rows):
+                session.run(samples.first_rows(inputs, rows))
+    return session

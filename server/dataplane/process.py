@@ -1,0 +1,225 @@
+"""The worker process: `python -m server.dataplane.process`, started by the supervisor.
+
+Decides the order in which a worker starts, drains and ends. It listens when it has carried out a
+first desired state, so a replaced worker never answers "loading" for what others serve.
+
+Lifetime: ends after SIGTERM and a drain (exit code 0, or 3 if requests had to be cut off).
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+from collections.abc import Iterator
+from typing import TypeVar
+
+import structlog
+import uvicorn
+
+from server import machine
+from server.child import Channel, run_child
+from server.config import Settings
+from server.dataplane.app import build_app
+from server.dataplane.connection import Connection
+from server.dataplane.control_link import ControlLink
+from server.dataplane.loader import Loader
+from server.dataplane.plane import Plane
+from server.dataplane.questions import Questions
+from server.dataplane.routes import Routes
+from server.dataplane.telemetry import Telemetry
+from server.wire import desired, status
+from server.wire.channel import Charter
+from server.wire.frames import Kind
+from server.wire.status import Gauges, Hello, Status
+
+log = structlog.get_logger()
+
+STATUS_SECONDS = 1.0
+CONTROL_PATIENCE_SECONDS = 3.0
+"""How long a new worker waits for control before it goes on with the last state on disk."""
+_EXIT_CUT_OFF = 3
+_FLUSH_SECONDS = 2.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the worker decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Worker:
+    """One worker: its parts, and how they are joined."""
+
+    def __init__(self, charter: Charter, channel: Channel) -> None:
+        self.settings = charter.settings
+        self._charter = charter
+        self._channel = channel
+        self._link = ControlLink(
+            charter.socket_path,
+            on_frame=self._on_frame,
+            on_connected=self._on_connected,
+            on_lost=self._on_lost,
+        )
+        self._questions = Questions(self._link.send)
+        self.telemetry = Telemetry(
+            charter.worker, self._link.send, self.settings.river_max_row_bytes
+        )
+        self.plane = Plane(self.settings, Routes(), self.telemetry)
+        self._loader = Loader(self.plane, self._on_change)
+        self._first_state = asyncio.Event()
+        config = uvicorn.Config(
+            build_app(self.plane, self._questions.ask),
+            http=functools.partial(Connection, self.plane),  # type: ignore[arg-type]
+            loop="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(self.settings.drain_timeout_seconds)),
+        )
+        config.load()
+        self._server = _Server(config)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set; return the exit code."""
+        tasks = [
+            asyncio.create_task(coroutine)
+            for coroutine in (
+                self._link.run(),
+                self._loader.run(),
+                self.plane.sweep_forever(),
+                self._send_status_forever(),
+            )
+        ]
+        try:
+            if await self._first_desired(stop):
+                return await self._serve(stop)
+            return 0
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _first_desired(self, stop: asyncio.Event) -> bool:
+        """Wait until a first desired state has been carried out; False if told to stop before."""
+        waiting = asyncio.create_task(self._first_state.wait())
+        stopping = asyncio.create_task(stop.wait())
+        both = {waiting, stopping}
+        await asyncio.wait(
+            both, timeout=CONTROL_PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self._loader.desired.generation < 0 and not stop.is_set():
+            saved = desired.read_file(self.settings.state_dir, self.settings.repository)
+            if saved is not None:
+                log.warning("control_missing", generation=saved.generation)
+                self._loader.want(saved)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        return not stop.is_set()
+
+    async def _serve(self, stop: asyncio.Event) -> int:
+        serving = asyncio.create_task(self._server.serve([_listen(self.settings, self._charter)]))
+        await stop.wait()
+        self.plane.is_draining = True
+        self._send_status()
+        await asyncio.sleep(self.settings.drain_delay_seconds)
+        self._server.should_exit = True
+        await serving
+        was_cut_off = self.plane.predictor.in_flight > 0
+        self.telemetry.flush()
+        self._send_status()
+        await self._link.flush(_FLUSH_SECONDS)
+        return _EXIT_CUT_OFF if was_cut_off else 0
+
+    # What control says, and what it is told.
+
+    def _on_frame(self, kind: Kind, payload: memoryview) -> None:
+        if kind is Kind.DESIRED:
+            self._loader.want(desired.decode(payload))
+        elif kind is Kind.ANSWER:
+            self._questions.answered(payload)
+
+    def _on_connected(self) -> None:
+        hello = Hello(self._charter.worker, os.getpid(), self._charter.restarts)
+        self._link.send(Kind.HELLO, [status.encode_hello(hello)])
+        self._send_status()
+
+    def _on_lost(self) -> None:
+        self._questions.control_lost()
+
+    def _on_change(self) -> None:
+        """The loader has loaded, failed or finished something."""
+        loader = self._loader
+        if loader.generation >= 0:
+            self._first_state.set()
+        if loader.desired.is_settled and loader.generation == loader.desired.generation:
+            self.plane.is_ready = True
+        self._send_status()
+
+    async def _send_status_forever(self) -> None:
+        while True:
+            await asyncio.sleep(STATUS_SECONDS)
+            self._send_status()
+
+    def _send_status(self) -> None:
+        loader = self._loader
+        table = self.plane.routes.table
+        message = Status(
+            generation=loader.generation,
+            loaded=_nested({key: served.name.digest for key, served in loader.loaded.items()}),
+            live={name: route.live for name, route in table.models.items() if route.live},
+            failed=_nested(loader.failed),
+            load_seconds=_nested(loader.load_seconds),
+            gauges=self._gauges(),
+            is_draining=self.plane.is_draining,
+        )
+        self._link.send(Kind.STATUS, [status.encode_status(message)])
+
+    def _gauges(self) -> Gauges:
+        plane = self.plane
+        return Gauges(
+            in_flight=plane.predictor.in_flight,
+            in_flight_bytes=plane.budget.used,
+            connections=len(plane.connections),
+            loop_lag_seconds=self._channel.take_lag(),
+            resident_bytes=machine.resident_bytes(),
+            cpu_seconds=machine.cpu_seconds(),
+            open_files=machine.open_files(),
+            records_sent=self.telemetry.records_sent,
+            records_dropped=self.telemetry.records_dropped,
+            queued_rows=_nested(
+                {key: served.batcher.queued_rows for key, served in self._loader.loaded.items()}
+            ),
+        )
+
+
+Value = TypeVar("Value")
+
+
+def _nested(flat: dict[tuple[str, str], Value]) -> dict[str, dict[str, Value]]:
+    nested: dict[str, dict[str, Value]] = {}
+    for (model, version), value in flat.items():
+        nested.setdefault(model, {})[version] = value
+    return nested
+
+
+def _listen(settings: Settings, charter: Charter) -> socket.socket:
+    """Open this worker's own socket on the shared port; the kernel spreads connections."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((settings.host, charter.port))
+    return listener
+
+
+async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
+    """Run a worker."""
+    return await Worker(charter, channel).run(stop)
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,281 @@
+"""From the bytes of a connection to complete requests.
+
+Decides what is a request we may read: sizes of headers, target and body, one Host, a version of
+1.0 or 1.1, framing that nobody can read in two ways. Collects each request whole, then tells the
+connection, which finds its parts in the reader's public attributes until the call returns. Does
+not know routes or answers.
+
+The parser is httptools; what it lets through and we do not is checked here (two Hosts, HTTP/0.9,
+`Transfer-Encoding: gzip, chunked`, Transfer-Encoding in HTTP/1.0).
+
+Concurrency: event loop only.
+"""
+
+import urllib.parse
+from collections import deque
+from typing import Any, Final, Protocol
+
+import httptools
+
+from server.config import Settings
+from server.engine.admission import Budget
+from server.errors import (
+    BadHttp,
+    HeadersTooLarge,
+    MemoryBudget,
+    PayloadTooLarge,
+    RequestTimeout,
+    TidegateError,
+    UrlTooLong,
+)
+from server.protocol.http_answer import Headers
+from server.protocol.request_headers import CONTENT_ENCODING, NOTED
+
+# Where in a request the connection is. Plain integers: an Enum costs a microsecond a request.
+IDLE: Final = 0
+HEADERS: Final = 1
+BODY: Final = 2
+
+_SMALL_BODY_BYTES = 64 << 10
+"""Bodies up to this size are not reserved in the budget while they arrive."""
+
+_SPECIAL = frozenset({b"transfer-encoding", CONTENT_ENCODING, b"expect"})
+
+
+class Listener(Protocol):
+    """Who is told of requests."""
+
+    def expect_continue(self) -> None:
+        """A client waits for 100 Continue."""
+
+    def request_complete(self) -> None:
+        """A request has arrived whole."""
+
+
+class RequestReader:
+    """Read one connection's requests."""
+
+    def __init__(self, listener: Listener, settings: Settings, budget: Budget) -> None:
+        self.phase = IDLE
+        # The request that is being read, or that has just been read.
+        self.method = b""
+        self.url = b""
+        self.http_version = "1.1"
+        self.headers: Headers = []
+        self.has_noted = False
+        """Whether a header is among those that an inference cares about."""
+        self.is_encoded = False
+        """Whether the body has a Content-Encoding."""
+        self.keep_alive = True
+        self.body: bytes | bytearray = b""
+        # How it is read.
+        self._listener = listener
+        self._settings = settings
+        self._budget = budget
+        self._parser = httptools.HttpRequestParser(self)
+        self._since = 0.0
+        self._clock = 0.0
+        self._has_begun = False
+        self._fields: Headers | deque[tuple[bytes, bytes]] = []
+        self._header_bytes = 0
+        self._reserved = 0
+
+    def feed(self, data: bytes, clock: float) -> TidegateError | None:
+        """Read a chunk; return the error that makes the rest of the connection unreadable."""
+        self._clock = clock
+        if self.phase == HEADERS:
+            # A field that never ends is not told to `on_header`; count what comes meanwhile.
+            self._header_bytes += len(data)
+            if self._header_bytes > self._settings.max_header_bytes:
+                return self._headers_too_large()
+        try:
+            self._feed_all(data)
+        except httptools.HttpParserCallbackError as wrapped:
+            error = wrapped.__context__
+            if isinstance(error, TidegateError):
+                return error
+            raise
+        except httptools.HttpParserError:
+            return BadHttp("the bytes are not a valid HTTP/1.1 request")
+        return None
+
+    def _feed_all(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # An offer to change the protocol may be ignored (RFC 9110 §7.8): read on as before.
+            self._parser = httptools.HttpRequestParser(self)
+            rest = data[upgrade.args[0] :]
+            if rest:
+                self._feed_all(rest)
+
+    def close(self) -> None:
+        """Give back what a half-read request has reserved."""
+        self._release()
+
+    def mark(self, now: float) -> None:
+        """Start the time of idleness anew."""
+        if self.phase == IDLE:
+            self._since = now
+
+    def overdue(self, now: float) -> TidegateError | None:
+        """Return an error if a request has been arriving for too long."""
+        waited = now - self._since
+        if self.phase == HEADERS and waited > self._settings.header_timeout_seconds:
+            return RequestTimeout("the request's headers did not arrive in time")
+        if self.phase == BODY and waited > self._settings.body_timeout_seconds:
+            return RequestTimeout("the request's body did not arrive in time")
+        return None
+
+    def is_idle_too_long(self, now: float) -> bool:
+        """Whether the connection has been without a request for too long."""
+        settings = self._settings
+        limit = settings.keep_alive_seconds if self._has_begun else settings.header_timeout_seconds
+        return self.phase == IDLE and now - self._since > limit
+
+    def scope(self, **more: Any) -> dict[str, Any]:
+        """Return the ASGI scope of the request that has just been read.
+
+        Raises:
+            BadHttp: the target is not a URL.
+
+        """
+        try:
+            parsed = httptools.parse_url(self.url)
+            raw_path = parsed.path or b"/"
+            path = urllib.parse.unquote(raw_path.decode("ascii"), errors="strict")
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            raise BadHttp("the request target is not a valid URL") from None
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": self.http_version,
+            "scheme": "http",
+            "root_path": "",
+            "method": self.method.decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": parsed.query or b"",
+            "headers": self.headers,
+            **more,
+        }
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        """Start a new request."""
+        self.phase = HEADERS
+        self.url = b""
+        self.body = b""
+        self._fields = []
+        self._since = self._clock
+        self._has_begun = True
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target, or a piece of it."""
+        self.url += url
+        if len(self.url) > self._settings.max_url_bytes:
+            raise UrlTooLong(f"the target may have {self._settings.max_url_bytes} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header field."""
+        self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Check everything that the headers decide."""
+        self.headers = headers = list(self._fields)
+        self._fields = deque(maxlen=0)  # Fields after the body (trailers) are not used.
+        hosts, size, noted = 0, len(self.url), False
+        lengths: list[bytes] = []
+        special: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                lengths.append(value)
+            elif name in NOTED:
+                noted = True
+            elif name in _SPECIAL:
+                special.setdefault(name, []).append(value)
+        self._check_headers(size, len(headers), hosts)
+        self.has_noted = noted
+        self.phase = BODY
+        self._since = self._clock
+        self.is_encoded = False
+        if lengths:
+            self._check_length(lengths)
+        if special:
+            self._special_headers(special, has_length=bool(lengths))
+
+    def _check_length(self, lengths: list[bytes]) -> None:
+        if len(lengths) != 1:
+            raise BadHttp("a request has one Content-Length at most")
+        self._check_size(int(lengths[0]))
+
+    def _check_headers(self, size: int, fields: int, hosts: int) -> None:
+        if size > self._settings.max_header_bytes or fields > self._settings.max_headers:
+            raise self._headers_too_large()
+        self.http_version = version = self._parser.get_http_version()
+        if version == "1.1":
+            if hosts != 1:
+                raise BadHttp(f"a request needs one Host header, got {hosts}")
+        elif version != "1.0":
+            raise BadHttp(f"HTTP/{version} is not spoken here; HTTP/1.1 and 1.0 are")
+
+    def _special_headers(self, special: dict[bytes, list[bytes]], *, has_length: bool) -> None:
+        """Check body framing; pass on the wish for 100 Continue."""
+        codings = special.get(b"transfer-encoding")
+        is_new = self.http_version == "1.1"
+        if codings is not None and (
+            not is_new or has_length or [coding.lower() for coding in codings] != [b"chunked"]
+        ):
+            raise BadHttp("the only Transfer-Encoding is chunked, alone, in HTTP/1.1")
+        self.is_encoded = CONTENT_ENCODING in special
+        expectation = special.get(b"expect")
+        if expectation is not None and is_new and expectation[0].lower() == b"100-continue":
+            self._listener.expect_continue()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if not self.body:
+            self.body = body
+            return
+        if isinstance(self.body, bytes):
+            self.body = bytearray(self.body)
+        self.body += body
+        self._check_size(len(self.body))
+
+    def on_message_complete(self) -> None:
+        """Tell the connection of the whole request."""
+        parser = self._parser
+        self.method = parser.get_method()
+        self.keep_alive = self.http_version == "1.1" and parser.should_keep_alive()
+        self.phase = IDLE
+        self._since = self._clock
+        if self._reserved:
+            self._release()
+        self._listener.request_complete()
+
+    def _check_size(self, size: int) -> None:
+        """Refuse a body that is too large, or for which there is no room at the moment."""
+        limit = self._settings.max_body_bytes
+        if size > limit:
+            raise PayloadTooLarge(f"the body may have {limit} bytes")
+        more = size - self._reserved
+        if size <= _SMALL_BODY_BYTES or more <= 0:
+            return
+        if not self._budget.take(more):
+            raise MemoryBudget("too many request bytes are in flight")
+        self._reserved = size
+
+    def _release(self) -> None:
+        self._budget.give_back(self._reserved)
+        self._reserved = 0
+
+    def _headers_too_large(self) -> HeadersTooLarge:
+        return HeadersTooLarge(
+            f"a request may have {self._settings.max_header_bytes} header bytes "
+            f"in {self._settings.max_headers} fields"
+        )

@@ -1,0 +1,107 @@
+"""One version of a model as a worker serves it.
+
+Decides how a session and its settings become something that answers requests. Does not know
+routes, connections or other versions.
+
+Concurrency: event loop only.
+Lifetime: made by the loader before the route table names it, drained after it no longer does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from server.dataplane.telemetry import VersionTelemetry
+from server.engine.batcher import Batcher, BatcherLimits, FinishedBatch
+from server.engine.batching import BatchPolicy, Execution
+from server.engine.session import Session
+from server.errors import TidegateError
+from server.protocol.answers import AnswerStyle, AnswerWriter
+from server.protocol.v2 import Contract
+from server.tensors import Array, Signature, TensorSpec
+from server.wire.desired import VersionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class VersionName:
+    """Which version of which model, and exactly which files."""
+
+    model: str
+    version: str
+    digest: str
+
+
+class ServedVersion:
+    """What a route points to."""
+
+    def __init__(
+        self,
+        name: VersionName,
+        plan: VersionPlan,
+        session: Session,
+        telemetry: VersionTelemetry,
+        *,
+        features: Mapping[str, Sequence[str]],
+        max_output_bytes: int,
+    ) -> None:
+        self.name = name
+        self.model = name.model
+        self.version = name.version
+        self.plan = plan
+        self.settings = settings = plan.settings
+        is_batched = plan.is_batched
+        self.telemetry = telemetry
+        self.features = features
+        """Names of the columns of an input, where they are known."""
+        self.signature: Signature = session.signature
+        self.contract = Contract(session.signature, is_batched, settings.max_request_rows)
+        self.writer = AnswerWriter(
+            name.model,
+            name.version,
+            session.signature,
+            AnswerStyle(is_batched, settings.non_finite == "token", max_output_bytes),
+        )
+        self.batcher: Batcher
+        self._session: Session | None = session
+        self.has_fixed_rows = all(spec.row_items is not None for spec in session.signature.inputs)
+        """Whether rows of all requests have one shape, so that any two may share a batch."""
+
+    def open(
+        self,
+        on_finished: Callable[["ServedVersion", FinishedBatch], None],
+        on_dropped: Callable[[Any, TidegateError | None], None],
+    ) -> None:
+        """Open the queue."""
+        settings = self.settings
+        assert self._session is not None, "a version is opened once"
+        self.batcher = Batcher(
+            self._session,
+            BatchPolicy(settings.max_rows, settings.max_delay_ms / 1000, self.contract.is_batched),
+            BatcherLimits(settings.queue_rows, settings.instances, Execution(settings.execution)),
+            on_finished=lambda batch: on_finished(self, batch),
+            on_dropped=on_dropped,
+        )
+        self.batcher.batch_seconds = self.plan.batch_seconds
+
+    async def drain(self) -> None:
+        """Return when every request has its answer, and let go of the session's memory."""
+        await self.batcher.drain()
+        # Version, batcher and callbacks hold each other; the memory must not wait for a collector.
+        del self.batcher
+        self._session = None
+
+    def rows_first(self, outputs: list[Array]) -> list[Array]:
+        """Return outputs with rows as their first dimension; unbatched ones become row 0."""
+        if self.contract.is_batched:
+            return outputs
+        return [np.asarray(output)[np.newaxis] for output in outputs]
+
+    def empty_outputs(self) -> list[Array]:
+        """Return what the model would answer to no rows at all."""
+        return [_empty(spec) for spec in self.signature.outputs]
+
+
+def _empty(spec: TensorSpec) -> Array:
+    return np.empty((0, *(max(size, 0) for size in spec.shape[1:])), spec.datatype.numpy)

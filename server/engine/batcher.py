@@ -1,0 +1,300 @@
+"""Run one model version's requests in batches.
+
+Carries out what `batching.py` decides: queues requests, joins the tensors of a batch, runs the
+model on the event loop or on a thread, and hands each batch over with every member's fate. Does
+not know protocols, routes or metrics: `on_finished` and `on_dropped` are told.
+
+Isolation: a batch that fails is run again member by member, once, so that only the member at
+fault fails. A member whose caller has gone or whose deadline has passed leaves before the run.
+
+Concurrency: every attribute is read and written on the event loop only. What leaves the loop is
+`_execute`, which touches nothing but its arguments and the session.
+Lifetime: from `open` of the version until `drain` returns; `submit` must not be called after.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+
+import structlog
+
+from server.engine.batching import (
+    BatchPolicy,
+    Closed,
+    Dispatch,
+    Execution,
+    Waiting,
+    next_step,
+    runs_inline,
+)
+from server.engine.session import Session
+from server.errors import DeadlineQueue, ModelFailed, QueueFull, TidegateError
+from server.tensors import Array, Data, to_array
+
+log = structlog.get_logger()
+
+_EXPIRY_SECONDS = 0.02
+_SMOOTHING = 0.1
+
+
+class Entry(Waiting, Protocol):
+    """One request, or one part of a large one, as the batcher sees it."""
+
+    @property
+    def tensors(self) -> list[Data]:
+        """Its elements, input by input."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Their shapes."""
+
+    @property
+    def deadline(self) -> float:
+        """When it is of no use any more, on the clock of `time.perf_counter`."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the caller has left: nobody wants the answer."""
+
+
+@dataclass(slots=True)
+class FinishedBatch:
+    """One run of the model, and what became of it. Times are of `time.perf_counter`."""
+
+    entries: Sequence[Entry]
+    rows: int
+    inputs: list[Array]
+    outputs: list[Array]
+    error: TidegateError | None
+    closed: Closed
+    started: float
+    run_started: float
+    run_finished: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherLimits:
+    """How much may wait, and how many runs may go on at once."""
+
+    queue_rows: int
+    instances: int = 1
+    execution: Execution = Execution.AUTO
+
+
+class Batcher:
+    """Queue requests, form batches, run them, hand them over."""
+
+    def __init__(
+        self,
+        session: Session,
+        policy: BatchPolicy,
+        limits: BatcherLimits,
+        *,
+        on_finished: Callable[[FinishedBatch], None],
+        on_dropped: Callable[[Entry, TidegateError | None], None],
+    ) -> None:
+        self.policy = policy
+        self.limits = limits
+        self.queued_rows = 0
+        self.batch_seconds = 0.0
+        """Typical run time of a batch: an exponential mean, seeded by the warm-up."""
+        self._session = session
+        self._on_finished = on_finished
+        self._on_dropped = on_dropped
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Entry] = deque()
+        self._running = 0
+        self._inline = True
+        self._turn_due = False
+        self._hold: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._threads: Executor | None = None
+        self._idle: asyncio.Event | None = None
+
+    def submit(self, entry: Entry) -> None:
+        """Queue a request; its fate is told later, never from within this call.
+
+        Raises:
+            QueueFull: the queue cannot take the request's rows.
+
+        """
+        queued = self.queued_rows + entry.rows
+        if queued > self.limits.queue_rows:
+            raise QueueFull(
+                f"the model's queue holds {self.queued_rows} rows of {self.limits.queue_rows}"
+            )
+        self.queued_rows = queued
+        self._queue.append(entry)
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    async def drain(self) -> None:
+        """Return when nothing waits and nothing runs; then let go of the threads."""
+        self._idle = asyncio.Event()
+        if not self._is_idle():
+            await self._idle.wait()
+        if isinstance(self._threads, ThreadPoolExecutor):
+            self._threads.shutdown(wait=False)
+
+    def _is_idle(self) -> bool:
+        return not self._queue and not self._running
+
+    def _turn(self) -> None:
+        """Start one batch if the model is free, and come back if more could follow."""
+        self._turn_due = False
+        if self._running >= self.limits.instances:
+            self._watch_deadlines()
+            return
+        now = time.perf_counter()
+        step = next_step(self._queue, self.policy, now)
+        if not isinstance(step, Dispatch):
+            if step.until is not None:
+                self._hold_until(step.until - now)
+            return
+        batch = self._take(step.count, now)
+        if batch:
+            self._start(batch, step.closed, now)
+        if self._queue:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+        elif self._idle is not None and self._is_idle():
+            self._idle.set()
+
+    def _take(self, count: int, now: float) -> list[Entry]:
+        """Take the first `count` entries; those that left or are too late go elsewhere."""
+        popleft = self._queue.popleft
+        taken = [popleft() for _ in range(count)]
+        self.queued_rows -= sum([entry.rows for entry in taken])
+        if any(entry.is_gone or entry.deadline < now for entry in taken):
+            return [entry for entry in taken if not self._drop_if_late(entry, now)]
+        return taken
+
+    def _drop_if_late(self, entry: Entry, now: float) -> bool:
+        if entry.is_gone:
+            self._on_dropped(entry, None)
+        elif entry.deadline < now:
+            self._on_dropped(entry, DeadlineQueue("the deadline passed while the request waited"))
+        else:
+            return False
+        return True
+
+    def _start(self, batch: list[Entry], closed: Closed, now: float) -> None:
+        self._inline = runs_inline(
+            self.limits.execution, self.batch_seconds, was_inline=self._inline
+        )
+        if self._inline:
+            self._hand_over(_execute(self._session, batch, closed, now, self.policy.is_batched))
+            return
+        self._running += 1
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.limits.instances, thread_name_prefix="model")
+        self._threads.submit(self._run_on_thread, batch, closed, now)
+
+    def _run_on_thread(self, batch: list[Entry], closed: Closed, now: float) -> None:
+        finished = _execute(self._session, batch, closed, now, self.policy.is_batched)
+        self._loop.call_soon_threadsafe(self._thread_finished, finished)
+
+    def _thread_finished(self, finished: list[FinishedBatch]) -> None:
+        self._running -= 1
+        # The next batch starts before this one is written out, so the model never waits for us.
+        if self._queue and not self._turn_due:
+            self._turn()
+        self._hand_over(finished)
+        if self._idle is not None and self._is_idle():
+            self._idle.set()
+
+    def _hand_over(self, finished: list[FinishedBatch]) -> None:
+        for batch in finished:
+            seconds = batch.run_finished - batch.run_started
+            self.batch_seconds += _SMOOTHING * (seconds - self.batch_seconds)
+            self._on_finished(batch)
+
+    def _hold_until(self, delay_seconds: float) -> None:
+        if self._hold is None:
+            self._hold = self._loop.call_later(delay_seconds, self._hold_over)
+
+    def _hold_over(self) -> None:
+        self._hold = None
+        if not self._turn_due:
+            self._turn()
+
+    def _watch_deadlines(self) -> None:
+        """While all runs are busy, look at the queue now and then for deadlines that pass."""
+        if self._expiry is None and self._queue:
+            self._expiry = self._loop.call_later(_EXPIRY_SECONDS, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        now = time.perf_counter()
+        if any(entry.is_gone or entry.deadline < now for entry in self._queue):
+            kept = [entry for entry in self._queue if not self._drop_if_late(entry, now)]
+            self._queue = deque(kept)
+            self.queued_rows = sum(entry.rows for entry in kept)
+        if self._running >= self.limits.instances:
+            self._watch_deadlines()
+
+
+def _execute(
+    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
+) -> list[FinishedBatch]:
+    """Run a batch; if it fails, run each member alone, once."""
+    whole = _run(session, batch, closed, started, is_batched)
+    if whole.error is None or len(batch) == 1:
+        return [whole]
+    return [_run(session, [entry], closed, started, is_batched) for entry in batch]
+
+
+def _run(
+    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
+) -> FinishedBatch:
+    rows = sum([entry.rows for entry in batch])
+    inputs: list[Array] = []
+    outputs: list[Array] = []
+    error: TidegateError | None = None
+    run_started = started
+    try:
+        inputs = _join(batch, session, rows)
+        run_started = time.perf_counter()
+        outputs = session.run(inputs)
+        if is_batched:
+            _check_rows(outputs, rows)
+    except TidegateError as raised:
+        error = raised
+    except Exception:  # Whatever happens here, every member must still be answered.
+        log.exception("batch_failed")
+        error = ModelFailed("the batch could not be run")
+    run_finished = time.perf_counter()
+    return FinishedBatch(
+        batch, rows, inputs, outputs, error, closed, started, run_started, run_finished
+    )
+
+
+def _join(batch: list[Entry], session: Session, rows: int) -> list[Array]:
+    """Put the members' tensors behind each other, input by input."""
+    specs = session.signature.inputs
+    first = batch[0]
+    if len(batch) == 1:
+        return [
+            to_array(data, spec.datatype, shape)
+            for data, spec, shape in zip(first.tensors, specs, first.shapes, strict=True)
+        ]
+    inputs = []
+    for index, spec in enumerate(specs):
+        parts: list[Any] = [entry.tensors[index] for entry in batch]
+        data: Data = list(chain.from_iterable(parts)) if spec.datatype.is_text else b"".join(parts)
+        inputs.append(to_array(data, spec.datatype, (rows, *first.shapes[index][1:])))
+    return inputs
+
+
+def _check_rows(outputs: list[Array], rows: int) -> None:
+    """Before anything is handed out: no caller may see another's rows."""
+    for output in outputs:
+        if output.ndim == 0 or len(output) != rows:
+            got = len(output) if output.ndim else "no"
+            raise ModelFailed(f"the model answered {got} rows for {rows}")

@@ -1,0 +1,64 @@
+"""What both Starlette applications share: JSON answers, and errors in the one form there is.
+
+Decides nothing but that form. Does not know routes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.errors import InvalidRequest, MethodNotAllowed, NotFound, TidegateError
+from server.protocol.errors import error_answer
+from server.protocol.http_answer import Answer, json_headers
+from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
+
+
+def respond(answer: Answer) -> Response:
+    """Turn an answer into Starlette's form, its headers as they are."""
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.headers
+    return response
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Answer with JSON."""
+    body = orjson.dumps(value)
+    return respond(Answer(status, json_headers(len(body)), body))
+
+
+def error_response(request: Request, error: Exception) -> Response:
+    """Answer with an error."""
+    headers = dict(request.scope["headers"])
+    request_id = accepted_id(headers.get(REQUEST_ID)) or new_request_id()
+    return respond(error_answer(error, request_id))
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return error_response(request, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Say what Starlette itself refuses in our words."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"][:128]
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        response = error_response(
+            request, MethodNotAllowed(f"{request.method} is not possible on {path}; {allowed} is")
+        )
+        response.raw_headers.append((b"allow", allowed.encode("latin-1")))
+        return response
+    if error.status_code == 404:
+        return error_response(request, NotFound(f"there is nothing at {path}"))
+    return error_response(request, InvalidRequest(str(error.detail)))
+
+
+EXCEPTION_HANDLERS: Mapping[Any, Any] = {
+    TidegateError: _on_error,
+    HTTPException: _on_http_exception,
+    Exception: _on_error,
+}

@@ -1,0 +1,69 @@
+"""Log lines: structured, on standard error, JSON unless a person is looking.
+
+Decides the form of a line. Never carries feature values, keys or bodies: callers log names, counts
+and codes.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from server.config import Settings
+
+
+def configure_logs(settings: Settings, process: str) -> None:
+    """Set up logging for this process; `process` names it on every line."""
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[
+            _Named(process),
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *_renderers(as_json=as_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries use the standard library's logging; what they have to say goes the same way.
+    handler = _Forward()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _Named:
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        del logger, method
+        event["process"] = self._process
+        return event
+
+
+def _renderers(*, as_json: bool) -> list[Any]:
+    if not as_json:
+        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [
+        structlog.processors.dict_tracebacks,
+        structlog.processors.JSONRenderer(serializer=_dumps),
+    ]
+
+
+def _dumps(value: Any, **_: Any) -> str:
+    return orjson.dumps(value, default=repr).decode()
+
+
+class _Forward(logging.Handler):
+    """Pass a library's log record on to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(logger=record.name)
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
+        log.log(record.levelno, record.getMessage(), exc_info=exc_info)

@@ -1,0 +1,92 @@
+"""What the operating system says about this machine and this process, and asks of it.
+
+Decides how many cores count as ours, and that a child never outlives its parent. Linux is the
+target; elsewhere the answers are coarser and nothing fails.
+"""
+
+import contextlib
+import ctypes
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = _CGROUP) -> int:
+    """Return the cores this process may use: its affinity, or less if the cgroup has a quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = cpu_quota(cgroup)
+    return max(1, min(affinity or 1, math.ceil(quota) if quota else sys.maxsize))
+
+
+def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
+    """Return the cgroup's CPU quota in cores, for cgroup v2 and v1; None without one."""
+    text = _read(cgroup / "cpu.max")
+    if text:
+        quota, _, period = text.partition(" ")
+        return None if quota == "max" else int(quota) / int(period or 100_000)
+    quota_text = _read(cgroup / "cpu" / "cpu.cfs_quota_us")
+    period_text = _read(cgroup / "cpu" / "cpu.cfs_period_us")
+    if quota_text and period_text and int(quota_text) > 0:
+        return int(quota_text) / int(period_text)
+    return None
+
+
+def memory_limit_bytes(cgroup: Path = _CGROUP) -> int | None:
+    """Return the cgroup's memory limit, for cgroup v2 and v1; None without one."""
+    text = _read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")
+    if not text or text == "max" or int(text) >= 1 << 62:
+        return None
+    return int(text)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends, however it ends.
+
+    `parent_pid` is the parent as it was when the child was started: if it is another one by now,
+    the parent is gone already.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def resident_bytes() -> int:
+    """Return the physical memory of this process."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def open_files() -> int:
+    """Return the number of open file descriptors of this process."""
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc/self/fd"))
+    return 0
+
+
+def cpu_seconds() -> float:
+    """Return the processor time that this process has used."""
+    times = os.times()
+    return times.user + times.system
+
+
+def give_memory_back() -> None:
+    """Ask the C library to return freed memory to the system, after a model was unloaded."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,1 @@
+"""Bytes to tensors and back. Pure: no clock, no event loop, no files."""

@@ -1,0 +1,67 @@
+"""From an error to an HTTP answer: the one table of statuses, and the one form of an error body.
+
+Every failure, of whatever route, is `{"error": text, "code": stable code, "request_id": id}`;
+clients of the protocol read `error` and rely on it being a string.
+"""
+
+from http import HTTPStatus
+
+import orjson
+
+from server import errors
+from server.errors import TidegateError
+from server.protocol.http_answer import Answer, json_headers
+
+STATUS: dict[type[TidegateError], HTTPStatus] = {
+    errors.BadHttp: HTTPStatus.BAD_REQUEST,
+    errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.UrlTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.BadJson: HTTPStatus.BAD_REQUEST,
+    errors.BadBinary: HTTPStatus.BAD_REQUEST,
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.InvalidInput: HTTPStatus.BAD_REQUEST,
+    errors.ModelNotFound: HTTPStatus.NOT_FOUND,
+    errors.VersionNotFound: HTTPStatus.NOT_FOUND,
+    errors.ModelLoading: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.MemoryBudget: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyConnections: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineQueue: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.ModelFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.NonFiniteOutput: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.OutputTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.ModelInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.ControlUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+INTERNAL_TEXT = "the server failed on this request; its log says why"
+
+
+def error_answer(error: Exception, request_id: str) -> Answer:
+    """Write the answer for `error`; one that was not raised on purpose says nothing of itself."""
+    known = isinstance(error, TidegateError)
+    status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)  # type: ignore[arg-type]
+    body: dict[str, str] = {
+        "error": str(error) if known else INTERNAL_TEXT,
+        "code": error.code if isinstance(error, TidegateError) else TidegateError.code,
+        "request_id": request_id,
+    }
+    if isinstance(error, errors.ModelInvalid) and error.fix:
+        body["fix"] = error.fix
+    encoded = orjson.dumps(body)
+    headers = json_headers(len(encoded))
+    if isinstance(error, TidegateError) and error.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    if isinstance(error, errors.UnsupportedEncoding):
+        headers.append((b"accept-encoding", b"gzip, deflate"))
+    headers.append((b"x-request-id", request_id.encode()))
+    return Answer(status, headers, encoded)

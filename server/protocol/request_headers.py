@@ -1,0 +1,81 @@
+"""The request headers that an inference cares about.
+
+Decides what each one may hold and what happens if it does not: a malformed header of the protocol
+is an error, a malformed x-request-id is replaced by one of ours (it would be echoed and logged).
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from server.errors import BadBinary, InvalidRequest
+
+JSON_LENGTH = b"inference-header-content-length"
+REQUEST_ID = b"x-request-id"
+TIMEOUT = b"x-request-timeout-ms"
+ACCEPT_ENCODING = b"accept-encoding"
+CONTENT_ENCODING = b"content-encoding"
+
+NOTED = frozenset({JSON_LENGTH, REQUEST_ID, TIMEOUT, ACCEPT_ENCODING})
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class InferHeaders:
+    """What the headers of one inference request say."""
+
+    json_length: int | None = None
+    request_id: str | None = None
+    timeout_seconds: float | None = None
+    accept_encoding: bytes = b""
+
+
+PLAIN = InferHeaders()
+"""The headers of most requests: nothing of note. Always this one object."""
+
+
+def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
+    """Read lower-cased header fields.
+
+    Raises:
+        BadBinary: Inference-Header-Content-Length is not a whole number.
+        InvalidRequest: X-Request-Timeout-Ms is not a positive whole number.
+
+    """
+    noted = {name: value for name, value in headers if name in NOTED}
+    if not noted:
+        return PLAIN
+    return InferHeaders(
+        _whole_number(noted.get(JSON_LENGTH)),
+        accepted_id(noted.get(REQUEST_ID)),
+        _timeout(noted.get(TIMEOUT)),
+        noted.get(ACCEPT_ENCODING, b""),
+    )
+
+
+def accepted_id(value: bytes | None) -> str | None:
+    """Return the caller's request id if it is safe to echo and to log, else None."""
+    if value is None or not _SAFE_ID.fullmatch(value):
+        return None
+    return value.decode()
+
+
+def new_request_id() -> str:
+    """Make an id for a request that brought none, so that an error can be found in the log."""
+    return secrets.token_hex(8)
+
+
+def _whole_number(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 12:
+        raise BadBinary("Inference-Header-Content-Length must be a whole number of bytes")
+    return int(value)
+
+
+def _timeout(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 9 or int(value) == 0:
+        raise InvalidRequest("X-Request-Timeout-Ms must be a positive whole number")
+    return int(value) / 1000

@@ -1,0 +1,301 @@
+"""Inference requests and answers of the Open Inference Protocol V2, JSON and binary.
+
+Decides what a request says (which tensors, how many rows, which outputs in which form) and how
+an answer is written. Told the model's contract; does not know how the model runs, which version
+was meant, or what HTTP is beyond the value of Inference-Header-Content-Length.
+
+Sources: Open Inference Protocol inference_rest.md; Triton extension_binary_data.md. An output that
+is listed without `binary_data` is JSON even when `binary_data_output` is true, as Triton does.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
+from server.protocol import binary_data, json_data
+from server.tensors import Data, Signature, TensorSpec
+
+MAX_INPUTS = 64
+MAX_ID_CHARACTERS = 256
+
+_UNSUPPORTED_PARAMETERS = {
+    "classification": "the classification extension is not supported; sort the scores instead",
+    "shared_memory_region": "shared memory is not supported; send the tensor's bytes",
+    "sequence_id": "stateful sequences are not supported",
+    "sequence_start": "stateful sequences are not supported",
+    "sequence_end": "stateful sequences are not supported",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a version of a model accepts."""
+
+    signature: Signature
+    is_batched: bool
+    """Whether the first dimension of every tensor counts rows that may share a batch."""
+    max_request_rows: int
+
+
+@dataclass(slots=True)
+class InferRequest:
+    """One decoded inference request. Tensors are in the signature's order."""
+
+    tensors: list[Data]
+    shapes: tuple[tuple[int, ...], ...]
+    rows: int
+    id: str | None = None
+    outputs: tuple[tuple[int, bool], ...] | None = None
+    """Wanted outputs as (number in the signature, whether binary); None: all, as JSON."""
+    timeout_seconds: float | None = None
+
+
+def decode(body: bytes, json_length: int | None, contract: Contract) -> InferRequest:
+    """Read an inference request.
+
+    `json_length` is the value of Inference-Header-Content-Length, None without that header, and 0
+    for a raw request whose whole body is the one input's bytes.
+
+    Raises:
+        BadJson, BadBinary, InvalidRequest, InvalidInput, PayloadTooLarge: see `errors.py`.
+
+    """
+    signature = contract.signature
+    if json_length is None:
+        head: bytes | memoryview = body
+        tail = memoryview(b"")
+    elif json_length == 0:
+        return _decode_raw(body, contract)
+    elif json_length > len(body):
+        raise BadBinary(
+            f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
+        )
+    else:
+        head, tail = memoryview(body)[:json_length], memoryview(body)[json_length:]
+    document = json_data.load_json(head)
+    if type(document) is not dict:
+        raise InvalidRequest("the request must be a JSON object")
+    # Looked for in the bytes, rare letters first: looking at every element costs ten times more.
+    may_hold_bool = (b"r" in body and b"true" in body) or (b"l" in body and b"false" in body)
+    tensors, shapes = _inputs(document.get("inputs"), tail, signature, may_hold_bool)
+    rows = count_rows(shapes, contract)
+    request = InferRequest(tensors, shapes, rows)
+    if len(document) > 1:
+        _options(document, request, signature)
+    return request
+
+
+def _inputs(
+    inputs: object, tail: memoryview, signature: Signature, may_hold_bool: bool
+) -> tuple[list[Data], tuple[tuple[int, ...], ...]]:
+    if type(inputs) is not list or len(inputs) > MAX_INPUTS:
+        raise InvalidRequest(f"'inputs' must be a list of at most {MAX_INPUTS} tensors")
+    count = len(signature.inputs)
+    tensors: list[Any] = [None] * count
+    shapes: list[Any] = [None] * count
+    taken = 0
+    for item in inputs:
+        index = _input_index(item, signature)
+        if tensors[index] is not None:
+            raise InvalidInput(f"input '{item['name']}' is given twice")
+        spec = signature.inputs[index]
+        shape = _shape(item, spec)
+        size = _binary_size(item, spec)
+        if size is None:
+            data = json_data.pack(item.get("data"), spec, shape, may_hold_bool=may_hold_bool)
+        else:
+            if taken + size > len(tail):
+                raise BadBinary(
+                    f"input '{spec.name}': expected {size} binary bytes, "
+                    f"{len(tail) - taken} are left in the body"
+                )
+            data = binary_data.unpack(tail[taken : taken + size], spec, shape)
+            taken += size
+        tensors[index], shapes[index] = data, shape
+    if taken != len(tail):
+        raise BadBinary(f"the body has {len(tail) - taken} bytes that belong to no input")
+    if None in shapes:
+        missing = ", ".join(
+            f"'{spec.name}'"
+            for spec, shape in zip(signature.inputs, shapes, strict=True)
+            if shape is None
+        )
+        raise InvalidInput(f"the model also needs input {missing}")
+    return tensors, tuple(shapes)
+
+
+def _input_index(item: object, signature: Signature) -> int:
+    if type(item) is not dict:
+        raise InvalidRequest("each of 'inputs' must be an object")
+    name = item.get("name")
+    index = signature.input_index.get(name) if type(name) is str else None
+    if index is None:
+        known = ", ".join(f"'{spec.name}'" for spec in signature.inputs)
+        raise InvalidInput(f"the model has no input '{str(name)[:64]}'; its inputs are {known}")
+    return index
+
+
+def _shape(item: dict[str, Any], spec: TensorSpec) -> tuple[int, ...]:
+    if item.get("datatype") != spec.datatype.name:
+        raise InvalidInput(
+            f"input '{spec.name}': the model expects datatype {spec.datatype.name}, "
+            f"got {str(item.get('datatype'))[:64]}"
+        )
+    shape = item.get("shape")
+    # The common case without the general check: a free first dimension, the rest as it must be.
+    if (
+        type(shape) is list
+        and shape[1:] == spec.row_trail
+        and set(map(type, shape)) == _INT
+        and spec.shape[0] < 0 <= shape[0]
+    ):
+        return tuple(shape)
+    return spec.check_shape(shape)
+
+
+_INT = {int}
+
+
+def _binary_size(item: dict[str, Any], spec: TensorSpec) -> int | None:
+    """Return the announced size of a binary input, or None when its data is in the JSON."""
+    parameters = item.get("parameters")
+    size = None
+    if parameters is not None:
+        _check_parameters(parameters, f"input '{spec.name}'")
+        size = parameters.get("binary_data_size")
+    if size is None:
+        if item.get("data") is None:
+            raise InvalidInput(f"input '{spec.name}' has neither data nor binary_data_size")
+        return None
+    if type(size) is not int or size < 0:
+        raise BadBinary(f"input '{spec.name}': binary_data_size must be a whole number of bytes")
+    if item.get("data") is not None:
+        raise InvalidInput(f"input '{spec.name}' has both data and binary_data_size")
+    return size
+
+
+def _check_parameters(parameters: object, where: str) -> None:
+    if type(parameters) is not dict:
+        raise InvalidRequest(f"{where}: parameters must be an object")
+    for name, value in parameters.items():
+        if name in _UNSUPPORTED_PARAMETERS:
+            raise InvalidRequest(f"{where}: {_UNSUPPORTED_PARAMETERS[name]}")
+        if name.startswith("triton_"):
+            raise InvalidRequest(f"{where}: parameter '{name[:64]}' is reserved")
+        if type(value) not in (str, int, float, bool):
+            raise InvalidRequest(
+                f"{where}: parameter '{name[:64]}' must be a string, a number or a boolean"
+            )
+
+
+def count_rows(shapes: Sequence[tuple[int, ...]], contract: Contract) -> int:
+    """Return how many rows the inputs of a request have; 1 where rows have no meaning.
+
+    Raises:
+        InvalidInput: the inputs do not have the same number of rows.
+        PayloadTooLarge: they have more than a request may have.
+
+    """
+    if not contract.is_batched:
+        return 1
+    rows = shapes[0][0]
+    if len(shapes) > 1:
+        for spec, shape in zip(contract.signature.inputs, shapes, strict=True):
+            if shape[0] != rows:
+                raise InvalidInput(
+                    f"input '{spec.name}' has {shape[0]} rows, "
+                    f"input '{contract.signature.inputs[0].name}' has {rows}"
+                )
+    if rows > contract.max_request_rows:
+        raise PayloadTooLarge(
+            f"a request may hold {contract.max_request_rows} rows, got {rows}; send several"
+        )
+    return rows
+
+
+def _options(document: dict[str, Any], request: InferRequest, signature: Signature) -> None:
+    identity = document.get("id")
+    if identity is not None:
+        if type(identity) is not str or len(identity) > MAX_ID_CHARACTERS:
+            raise InvalidRequest(f"'id' must be a string of at most {MAX_ID_CHARACTERS} characters")
+        request.id = identity or None
+    parameters = document.get("parameters")
+    all_binary = False
+    if parameters is not None:
+        _check_parameters(parameters, "the request")
+        all_binary = _flag(parameters, "binary_data_output", "the request")
+        request.timeout_seconds = _timeout(parameters.get("timeout"))
+    outputs = document.get("outputs")
+    if outputs:
+        request.outputs = _outputs(outputs, signature)
+    elif outputs is not None and type(outputs) is not list:
+        raise InvalidRequest("'outputs' must be a list")
+    elif all_binary:
+        request.outputs = tuple((index, True) for index in range(len(signature.outputs)))
+
+
+def _timeout(value: object) -> float | None:
+    """Read the protocol's `timeout` in microseconds; 0 means none."""
+    if value is None or value == 0:
+        return None
+    if type(value) is not int or value < 0:
+        raise InvalidRequest("parameter 'timeout' must be a whole number of microseconds")
+    return value / 1e6
+
+
+def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], ...]:
+    if type(outputs) is not list:
+        raise InvalidRequest("'outputs' must be a list")
+    wanted: dict[int, bool] = {}
+    for item in outputs:
+        name = item.get("name") if type(item) is dict else None
+        index = signature.output_index.get(name) if type(name) is str else None
+        if index is None:
+            known = ", ".join(f"'{spec.name}'" for spec in signature.outputs)
+            raise InvalidRequest(
+                f"the model has no output '{str(name)[:64]}'; its outputs are {known}"
+            )
+        if index in wanted:
+            raise InvalidRequest(f"output '{name}' is asked for twice")
+        parameters = item.get("parameters")
+        if parameters is not None:
+            _check_parameters(parameters, f"output '{name}'")
+        wanted[index] = _flag(parameters or {}, "binary_data", f"output '{name}'")
+    return tuple(sorted(wanted.items()))
+
+
+def _flag(parameters: dict[str, Any], name: str, where: str) -> bool:
+    value = parameters.get(name, False)
+    if type(value) is not bool:
+        raise InvalidRequest(f"{where}: parameter '{name}' must be true or false")
+    return value
+
+
+def _decode_raw(body: bytes, contract: Contract) -> InferRequest:
+    """Read a raw request: the whole body is the one input's elements, for one row."""
+    inputs = contract.signature.inputs
+    if len(inputs) != 1:
+        raise BadBinary(f"a raw request needs a model with one input, this one has {len(inputs)}")
+    spec = inputs[0]
+    raw = memoryview(body)
+    shape = _raw_shape(raw, spec, contract)
+    if spec.datatype.is_text:  # The body is the bare string; the protocol adds its length.
+        raw = memoryview(len(body).to_bytes(4, "little") + body)
+    data = binary_data.unpack(raw, spec, shape)
+    everything = tuple((index, True) for index in range(len(contract.signature.outputs)))
+    return InferRequest([data], (shape,), count_rows((shape,), contract), outputs=everything)
+
+
+def _raw_shape(raw: memoryview, spec: TensorSpec, contract: Contract) -> tuple[int, ...]:
+    """Work out the shape that a raw body must have: at most one dimension may be open."""
+    sizes = [1, *spec.shape[1:]] if contract.is_batched else list(spec.shape)
+    open_sizes = [at for at, size in enumerate(sizes) if size < 0]
+    if len(open_sizes) > 1 or (spec.datatype.is_text and math.prod(sizes) not in (1, -1)):
+        raise BadBinary(f"input '{spec.name}': shape {list(spec.shape)} is too open for raw bytes")
+    if open_sizes:
+        others = math.prod(size for size in sizes if size >= 0)
+        item = 0 if spec.datatype.is_text else others * spec.datatype.item_bytes
+        sizes[open_sizes[0]] = len(raw) // item if item else 1
+    return tuple(sizes)

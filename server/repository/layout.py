@@ -1,0 +1,156 @@
+"""What is in a model repository: models/<name>/<version>/model.onnx.
+
+Decides which folders are models and versions, which files belong to a version, and what is wrong
+with the rest. Reads names and metadata of files, never their contents.
+
+A folder may be a symbolic link (Kubernetes mounts are full of them) as long as it leads to
+somewhere inside the repository.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,127}")
+VERSION_NAME = re.compile(r"[1-9][0-9]{0,18}")
+
+MODEL_FILE = "model.onnx"
+SETTINGS_FILE = "model.toml"
+TRITON_FILE = "config.pbtxt"
+GOLDEN_FILE = "golden.npz"
+MANIFEST_FILE = "manifest.json"
+PROFILE_FILE = "profile.json"
+
+SIDECARS = frozenset({GOLDEN_FILE, MANIFEST_FILE, PROFILE_FILE})
+"""Files beside a model that describe it but are not it; they do not change its digest."""
+
+MAX_FILES = 10_000
+
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+"""Path, size, mtime, ctime and inode of each file: a hint that something changed, not a proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFolder:
+    """One version as it lies in the repository."""
+
+    path: Path
+    files: tuple[str, ...]
+    """Relative paths of regular files, sorted; sidecars included."""
+    fingerprint: Fingerprint
+    problem: str = ""
+    """Why it cannot be staged as it is; empty if it can."""
+
+    @property
+    def changed_ns(self) -> int:
+        """When a file of it last changed, in nanoseconds since 1970."""
+        return max((max(entry[2], entry[3]) for entry in self.fingerprint), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """One model as it lies in the repository."""
+
+    path: Path
+    versions: Mapping[str, VersionFolder]
+    settings_fingerprint: Fingerprint
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The whole repository."""
+
+    models: Mapping[str, ModelFolder]
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Folders that look like models and are not, with the reason."""
+
+
+def scan(root: Path) -> Listing:
+    """List the repository at `root`.
+
+    Raises:
+        OSError: the repository itself cannot be read.
+
+    """
+    models: dict[str, ModelFolder] = {}
+    problems: dict[str, str] = {}
+    real_root = root.resolve(strict=True)
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        name = entry.name
+        if name.startswith((".", "_")) or not entry.is_dir():
+            continue
+        if not MODEL_NAME.fullmatch(name):
+            problems[name] = (
+                "the name of a model is made of letters, digits, '.', '_' and '-', "
+                "starts with a letter or digit and has at most 128 characters"
+            )
+            continue
+        models[name] = scan_model(Path(entry.path), real_root)
+    return Listing(models, problems)
+
+
+def scan_model(path: Path, real_root: Path) -> ModelFolder:
+    """List one model's folder."""
+    versions: dict[str, VersionFolder] = {}
+    problem = ""
+    try:
+        for entry in os.scandir(path):
+            if entry.is_dir() and VERSION_NAME.fullmatch(entry.name):
+                versions[entry.name] = _scan_version(Path(entry.path), real_root)
+        settings = tuple(
+            _fingerprint(path / name, name)
+            for name in (SETTINGS_FILE, TRITON_FILE)
+            if (path / name).is_file()
+        )
+    except OSError as error:
+        return ModelFolder(path, {}, (), f"it cannot be read: {error.strerror}")
+    if not versions:
+        problem = f"it has no version: put the model at {path.name}/1/{MODEL_FILE}"
+    ordered = dict(sorted(versions.items(), key=lambda item: int(item[0])))
+    return ModelFolder(path, ordered, settings, problem)
+
+
+def _scan_version(path: Path, real_root: Path) -> VersionFolder:
+    try:
+        entries = sorted(_files(path, real_root))
+    except OSError as error:
+        return VersionFolder(path, (), (), f"it cannot be read: {error.strerror}")
+    except ValueError as error:
+        return VersionFolder(path, (), (), str(error))
+    return VersionFolder(path, tuple(entry[0] for entry in entries), tuple(entries))
+
+
+def _files(folder: Path, real_root: Path) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield the fingerprint of every regular file below `folder`.
+
+    Raises:
+        ValueError: a link leads out of the repository, or there are too many files.
+
+    """
+    waiting, found = [folder], 0
+    while waiting:
+        for entry in os.scandir(waiting.pop()):
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            relative = path.relative_to(folder).as_posix()
+            if entry.is_symlink() and not path.resolve(strict=True).is_relative_to(real_root):
+                raise ValueError(f"'{relative}' is a link that leads out of the repository")
+            if entry.is_dir():
+                waiting.append(path)
+                continue
+            found += 1
+            if found > MAX_FILES:
+                raise ValueError(f"it has more than {MAX_FILES} files")
+            yield _fingerprint(path, relative)
+
+
+def _fingerprint(path: Path, relative: str) -> tuple[str, int, int, int, int]:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"'{relative}' is not a regular file")
+    return relative, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

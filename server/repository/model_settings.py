@@ -1,0 +1,150 @@
+"""How one model is served: defaults, then config.pbtxt, then model.toml, then a load call's words.
+
+Decides the order and the form of model.toml. Reads the two files; everything else is pure.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.config import ModelSettings, line_of
+from server.errors import InvalidRequest, ModelInvalid
+from server.repository import triton_config
+from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
+
+_FIX = f"mend {SETTINGS_FILE}"
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    features: list[str]
+    """Names of the columns, in order."""
+
+
+class _ModelFile(ModelSettings):
+    """model.toml: any of the settings, and what is known of the inputs."""
+
+    inputs: dict[str, _Input] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSetup:
+    """Everything the repository says about how to serve a model."""
+
+    settings: ModelSettings
+    may_batch: bool = True
+    """False if config.pbtxt forbids joining requests."""
+    model_file: str = MODEL_FILE
+    features: Mapping[str, list[str]] = field(default_factory=dict)
+    """Column names by input."""
+    warnings: tuple[str, ...] = ()
+
+
+def read_setup(
+    folder: Path, defaults: ModelSettings, override: Mapping[str, Any] | None = None
+) -> ModelSetup:
+    """Read a model's settings from its folder.
+
+    `override` holds settings that an operator gave with a load call.
+
+    Raises:
+        ModelInvalid: a file cannot be read or holds something wrong; names file, line and key.
+
+    """
+    values: dict[str, Any] = {name: getattr(defaults, name) for name in ModelSettings.model_fields}
+    triton = triton_config.TritonConfig()
+    if (folder / TRITON_FILE).is_file():
+        triton = triton_config.read(_text(folder / TRITON_FILE))
+        values |= triton.settings
+    features: dict[str, list[str]] = {}
+    if (folder / SETTINGS_FILE).is_file():
+        own, features = _read_model_file(folder / SETTINGS_FILE)
+        values |= own
+    values |= override or {}
+    try:
+        settings = ModelSettings.model_validate(values)
+    except ValidationError as error:
+        raise ModelInvalid(f"{TRITON_FILE}: {_first(error)}", fix=f"mend {TRITON_FILE}") from None
+    return ModelSetup(
+        settings,
+        triton.is_batched,
+        triton.model_file or MODEL_FILE,
+        features,
+        tuple(triton.warnings),
+    )
+
+
+def _read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    text = _text(path)
+    try:
+        document = tomllib.loads(text)
+        own = _ModelFile.model_validate(document)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelInvalid(f"{path.name}: {error}", fix=_FIX) from None
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        line = line_of(text, key)
+        raise ModelInvalid(f"{path.name}, line {line}: {_first(error)}", fix=_FIX) from None
+    given = {name: getattr(own, name) for name in own.model_fields_set - {"inputs"}}
+    return given, {name: one.features for name, one in own.inputs.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelInvalid(
+            f"{path.name} cannot be read: {error.__class__.__name__}", fix=f"mend {path.name}"
+        ) from None
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower()}{message[1:]}, got {str(detail['input'])[:80]!r}"
+
+
+def override_from_config(config: object) -> dict[str, Any]:
+    """Read the `config` of a load call: a Triton model configuration as a JSON object.
+
+    Raises:
+        InvalidRequest: it asks for something that cannot be set in this way.
+
+    """
+    if not isinstance(config, dict):
+        raise InvalidRequest("'config' must be a JSON object in a string")
+    override: dict[str, Any] = {}
+    for name, value in config.items():
+        if name == "version_policy":
+            override[name] = _policy_from_json(value)
+        elif name == "max_batch_size" and type(value) is int and value > 0:
+            override["max_rows"] = value
+        elif name not in ("name", "backend", "platform"):
+            raise InvalidRequest(
+                f"'config' may set version_policy and max_batch_size, not '{str(name)[:64]}'; "
+                f"set the rest in {SETTINGS_FILE}"
+            )
+    return override
+
+
+def _policy_from_json(value: object) -> str:
+    match value:
+        case {"latest": {"num_versions": int(number)}} if number > 0:
+            return f"latest:{number}"
+        case {"latest": _}:
+            return "latest:1"
+        case {"all": _}:
+            return "all"
+        case {"specific": {"versions": [*numbers]}} if numbers and all(
+            str(number).isdigit() and int(number) > 0 for number in numbers
+        ):
+            return "specific:" + ",".join(str(int(number)) for number in numbers)
+    raise InvalidRequest(
+        '\'version_policy\' must be {"latest": {"num_versions": N}}, {"all": {}} or '
+        '{"specific": {"versions": [N, …]}}'
+    )

@@ -1,0 +1,34 @@
+"""Decide when a child that ended is started again, and when one that lives counts as stuck.
+
+Nothing here starts, waits or reads a clock. `supervisor.py` carries the decisions out.
+"""
+
+from collections.abc import Sequence
+
+BACK_OFF_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+FORGIVEN_AFTER_SECONDS = 60.0
+START_SECONDS = 60.0
+"""Time that a new child has for its first heartbeat."""
+
+
+def restart_at(ends: Sequence[float], now: float) -> float:
+    """Return when to start a child again whose latest ends were at `ends`, the last at `now`.
+
+    The first end is answered at once; the more ends in a row, the longer the wait. A child that
+    ran for FORGIVEN_AFTER_SECONDS starts with a clean slate.
+    """
+    recent = 0
+    later = now
+    for end in reversed(ends):
+        if later - end > FORGIVEN_AFTER_SECONDS:
+            break
+        recent, later = recent + 1, end
+    step = min(max(recent - 1, 0), len(BACK_OFF_SECONDS) - 1)
+    return now + BACK_OFF_SECONDS[step]
+
+
+def is_stuck(started: float, last_beat: float | None, stuck_seconds: float, now: float) -> bool:
+    """Say whether a living child's event loop has stopped turning."""
+    if last_beat is None:
+        return now - started > max(START_SECONDS, stuck_seconds)
+    return now - last_beat > stuck_seconds

@@ -1,0 +1,297 @@
+"""Start the processes, watch them, replace those that end or get stuck, and stop them in order.
+
+Decides nothing about serving: no HTTP, no models, no threads. Holds the ports for the life of the
+gateway, so that a replaced process finds its port where it was.
+
+Concurrency: one thread, one loop around a selector.
+Lifetime: from `run` until all children have ended. If it is killed, the kernel kills its children
+(`machine.die_with_parent`).
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from server.config import Settings
+from server.supervision import is_stuck, restart_at
+from server.wire import channel
+from server.wire.channel import Charter
+
+log = structlog.get_logger()
+
+_EXIT_CUT_OFF = 3
+_ABORT_PATIENCE_SECONDS = 2.0
+_STOP_MARGIN_SECONDS = 5.0
+_CONTROL_STOP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One process and what is known of it."""
+
+    name: str
+    module: str
+    charter: Callable[[int], Charter]
+    """What to tell the process at its start, given how often it has been replaced."""
+    process: subprocess.Popen[bytes] | None = None
+    link: socket.socket | None = None
+    received: bytearray = field(default_factory=bytearray)
+    started: float = 0.0
+    last_beat: float | None = None
+    aborted: float | None = None
+    """When it was told to abort because it was stuck."""
+    ends: list[float] = field(default_factory=list)
+    start_at: float = 0.0
+    restarts: int = 0
+
+
+class Supervisor:
+    """The parent of all processes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        origins: dict[str, str],
+        *,
+        workers: int,
+        socket_path: str,
+        on_ready: Callable[["Supervisor", list[dict[str, Any]]], None],
+    ) -> None:
+        self.settings = settings
+        self._on_ready = on_ready
+        self._selector = selectors.DefaultSelector()
+        self._stops = 0
+        # Bound and never listening: it holds the port for the workers, and gives its number.
+        self._held = _bind(settings.host, settings.port, shared=True)
+        self._control_listener = _bind(settings.control_host, settings.control_port, shared=False)
+        self._control_listener.listen(128)
+        self.port = _port(self._held)
+        self.control_port = _port(self._control_listener)
+
+        def charter_for(name: str, number: int, listen_fd: int = -1) -> Callable[[int], Charter]:
+            return lambda restarts: Charter(
+                settings=settings,
+                name=name,
+                worker=number,
+                workers=workers,
+                port=self.port,
+                socket_path=socket_path,
+                restarts=restarts,
+                listen_fd=listen_fd,
+                origins=origins,
+            )
+
+        listen_fd = self._control_listener.fileno()
+        self._control = Child(
+            "control", "server.controlplane.process", charter_for("control", -1, listen_fd)
+        )
+        self._workers = [
+            Child(name, "server.dataplane.process", charter_for(name, number))
+            for number in range(workers)
+            for name in [f"worker-{number}"]
+        ]
+
+    @property
+    def _children(self) -> list[Child]:
+        return [self._control, *self._workers]
+
+    def run(self) -> int:
+        """Run everything until told to stop; return the exit code."""
+        with self._signals():
+            while not self._stops:
+                self._turn(self._children, may_start=True)
+            return self._stop()
+
+    def _stop(self) -> int:
+        """Let workers drain, then let control take their last words and end."""
+        settings = self.settings
+        patience = (
+            settings.drain_delay_seconds + settings.drain_timeout_seconds + _STOP_MARGIN_SECONDS
+        )
+        clean = self._end(self._workers, patience)
+        clean &= self._end([self._control], _CONTROL_STOP_SECONDS)
+        self._held.close()
+        self._control_listener.close()
+        return 0 if clean else _EXIT_CUT_OFF
+
+    def _end(self, children: list[Child], patience_seconds: float) -> bool:
+        """Ask children to end and wait; kill those that do not. Say whether all ended well."""
+        living = [child for child in children if child.process is not None]
+        for child in living:
+            _signal(child, signal.SIGTERM)
+        deadline = time.monotonic() + patience_seconds
+        codes: list[int] = []
+        while living and time.monotonic() < deadline and self._stops < 2:
+            self._turn(self._children, may_start=False)
+            codes += [_code(child) for child in living if _has_ended(child)]
+            living = [child for child in living if not _has_ended(child)]
+        for child in living:
+            log.warning("killed", child=child.name)
+            _signal(child, signal.SIGKILL)
+            assert child.process is not None, "only started children are in the list"
+            child.process.wait()
+        return not living and all(code == 0 for code in codes)
+
+    def _turn(self, children: list[Child], *, may_start: bool) -> None:
+        """Look at every child once, then wait until something happens."""
+        now = time.monotonic()
+        for child in children:
+            if child.process is None:
+                if may_start and now >= child.start_at:
+                    self._start(child, now)
+            elif child.process.poll() is not None:
+                if may_start:
+                    self._ended(child, now)
+            else:
+                self._check_beat(child, now)
+        for key, _ in self._selector.select(timeout=0.1):
+            key.data()
+
+    def _start(self, child: Child, now: float) -> None:
+        ours, theirs = socket.socketpair()
+        charter = child.charter(child.restarts)
+        inherited = [theirs.fileno()]
+        if charter.listen_fd >= 0:
+            inherited.append(charter.listen_fd)
+        child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+            [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
+            pass_fds=inherited,
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        ours.sendall(channel.encode_charter(charter))
+        ours.setblocking(False)
+        child.link, child.started, child.last_beat, child.aborted = ours, now, None, None
+        child.received.clear()
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._read(child))
+        log.info("started", child=child.name, pid=child.process.pid)
+
+    def _ended(self, child: Child, now: float) -> None:
+        assert child.process is not None, "only a started child can end"
+        code = child.process.returncode
+        self._unlink(child)
+        child.process = None
+        child.ends = [*child.ends[-20:], now]
+        child.start_at = restart_at(child.ends, now)
+        child.restarts += 1
+        log.error(
+            "ended",
+            child=child.name,
+            how=signal.Signals(-code).name if code < 0 else f"exit code {code}",
+            restart_in_seconds=round(child.start_at - now, 1),
+        )
+
+    def _unlink(self, child: Child) -> None:
+        if child.link is not None:
+            self._selector.unregister(child.link)
+            child.link.close()
+            child.link = None
+
+    def _read(self, child: Child) -> None:
+        """Take what a child says on its channel."""
+        assert child.link is not None, "only open channels are watched"
+        try:
+            piece = child.link.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._unlink(child)
+            return
+        child.last_beat = time.monotonic()
+        child.received += piece
+        while (end := child.received.find(b"\n")) >= 0:
+            report = channel.decode_report(bytes(child.received[:end]))
+            del child.received[: end + 1]
+            if "ready" in report:
+                self._on_ready(self, report["ready"])
+
+    def _check_beat(self, child: Child, now: float) -> None:
+        """Abort a stuck child, which leaves its stack in the log; then kill it."""
+        if child.aborted is not None:
+            if now - child.aborted > _ABORT_PATIENCE_SECONDS:
+                _signal(child, signal.SIGKILL)
+        elif is_stuck(child.started, child.last_beat, self.settings.stuck_seconds, now):
+            log.error("stuck", child=child.name)
+            child.aborted = now
+            _signal(child, signal.SIGABRT)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Count SIGTERM and SIGINT, and wake the selector when one comes."""
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+        signals = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._told_to_stop) for number in signals}
+        wakeup = signal.set_wakeup_fd(writer.fileno())
+        self._selector.register(reader, selectors.EVENT_READ, lambda: reader.recv(4096))
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.unregister(reader)
+            reader.close()
+            writer.close()
+
+    def _told_to_stop(self, number: int, frame: object) -> None:
+        del number, frame
+        self._stops += 1
+
+
+def _has_ended(child: Child) -> bool:
+    return child.process is None or child.process.poll() is not None
+
+
+def _code(child: Child) -> int:
+    """Return the exit code of a child that has ended."""
+    return child.process.returncode if child.process is not None else 1
+
+
+def _signal(child: Child, number: int) -> None:
+    if child.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.send_signal(number)
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Bind a port that nobody else has.
+
+    A first bind without SO_REUSEPORT makes sure of that: with it, a second gateway could share
+    the port unnoticed, and each would get half of the connections.
+
+    Raises:
+        OSError: the address is not ours, or the port is taken.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    probe = socket.socket(family, socket.SOCK_STREAM)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind((host, port))
+    if not shared:
+        return probe
+    port = _port(probe)
+    probe.close()
+    held = socket.socket(family, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind((host, port))
+    return held
+
+
+def _port(bound: socket.socket) -> int:
+    number: int = bound.getsockname()[1]
+    return number

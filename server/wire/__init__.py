@@ -1,0 +1,1 @@
+"""The messages between processes, as values and bytes. Pure: no sockets, no clock."""

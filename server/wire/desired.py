@@ -1,0 +1,109 @@
+"""The desired state: what every worker shall have loaded, and which version answers.
+
+Control writes it, workers carry it out and say which generation they have reached. A worker that
+cannot reach control reads the last one from its file. Decides the form of the message only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.config import ModelSettings
+
+FILE_NAME = "desired.json"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlan:
+    """One version to have loaded."""
+
+    digest: str
+    """SHA-256 of its files; two plans with one digest are the same model."""
+    path: str
+    """The staged model file."""
+    samples: str
+    """Recorded inputs for the warm-up; empty if there are none."""
+    settings: ModelSettings
+    is_batched: bool
+    batch_seconds: float
+    """Run time of one row, measured when the version was checked."""
+    features: Mapping[str, list[str]] = field(default_factory=dict)
+    """Names of the columns of an input, where the model's settings give them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """One model."""
+
+    live: str | None
+    """The version that answers when a request names none."""
+    versions: Mapping[str, VersionPlan]
+    pending: Mapping[str, bool] = field(default_factory=dict)
+    """Known versions that are not to be loaded yet: True if they are being checked, False if
+    they failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """Everything a worker needs to know. A higher generation replaces a lower one."""
+
+    generation: int
+    models: Mapping[str, ModelPlan]
+    repository: str = ""
+    """Path of the repository: the plans of another one are of no use."""
+    is_settled: bool = False
+    """Control has looked at the whole repository once: what is missing now is not on its way."""
+
+
+def encode(state: DesiredState) -> bytes:
+    """Write a desired state as JSON."""
+    return orjson.dumps(
+        {
+            "generation": state.generation,
+            "repository": state.repository,
+            "is_settled": state.is_settled,
+            "models": {
+                name: {
+                    "live": plan.live,
+                    "pending": plan.pending,
+                    "versions": {
+                        version: {**_plain(one), "settings": one.settings.model_dump()}
+                        for version, one in plan.versions.items()
+                    },
+                }
+                for name, plan in state.models.items()
+            },
+        }
+    )
+
+
+def _plain(plan: VersionPlan) -> dict[str, Any]:
+    return {
+        name: getattr(plan, name)
+        for name in ("digest", "path", "samples", "is_batched", "batch_seconds", "features")
+    }
+
+
+def decode(message: bytes | memoryview) -> DesiredState:
+    """Read a message of `encode`."""
+    value = orjson.loads(message)
+    models = {}
+    for name, model in value["models"].items():
+        versions = {
+            version: VersionPlan(**{**one, "settings": ModelSettings(**one["settings"])})
+            for version, one in model["versions"].items()
+        }
+        models[name] = ModelPlan(model["live"], versions, model["pending"])
+    return DesiredState(value["generation"], models, value["repository"], value["is_settled"])
+
+
+def read_file(state_dir: Path, repository: Path) -> DesiredState | None:
+    """Return the last desired state that control saved for a repository, or None."""
+    try:
+        state = decode((state_dir / FILE_NAME).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return state if state.repository == str(repository) else None

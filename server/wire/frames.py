@@ -1,0 +1,68 @@
+"""Frames on the stream between control and a worker: a length, a kind, a payload.
+
+Decides where one message ends and the next begins, and the largest a message may be. Does not
+know what messages mean.
+"""
+
+import struct
+from enum import IntEnum
+
+_HEAD = struct.Struct("<IB")
+MAX_PAYLOAD_BYTES = 256 << 20
+
+
+class Kind(IntEnum):
+    """What a payload is."""
+
+    HELLO = 1
+    """Worker to control, once per connection: who it is (JSON)."""
+    STATUS = 2
+    """Worker to control: what it has loaded and how it is (JSON)."""
+    TALLY = 3
+    """Worker to control: counts to add (`tally.py`)."""
+    RECORDS = 4
+    """Worker to control: batch records (`record.py`)."""
+    DESIRED = 5
+    """Control to worker: what to serve (`desired.py`)."""
+    ASK = 6
+    """Worker to control: a question that a caller of the data port asked (JSON)."""
+    ANSWER = 7
+    """Control to worker: the answer to an ASK (JSON)."""
+
+
+def frame(kind: Kind, *parts: bytes) -> bytes:
+    """Return one frame of the joined parts."""
+    return b"".join((_HEAD.pack(sum(map(len, parts)), kind), *parts))
+
+
+class FrameReader:
+    """Cut a stream of bytes into frames.
+
+    Invariant: however the stream is cut into chunks, the same frames come out.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> list[tuple[Kind, memoryview]]:
+        """Return each frame that `chunk` completes; a payload is a view of bytes of its own.
+
+        Raises:
+            ValueError: the stream is not made of frames.
+
+        """
+        buffer = self._buffer
+        buffer += chunk
+        frames: list[tuple[Kind, memoryview]] = []
+        at = 0
+        while len(buffer) - at >= _HEAD.size:
+            length, kind = _HEAD.unpack_from(buffer, at)
+            if length > MAX_PAYLOAD_BYTES:
+                raise ValueError(f"a frame of {length} bytes")
+            start = at + _HEAD.size
+            if start + length > len(buffer):
+                break
+            at = start + length
+            frames.append((Kind(kind), memoryview(bytes(buffer[start:at]))))
+        del buffer[:at]
+        return frames
