@@ -8,7 +8,7 @@ Concurrency: event loop only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,7 +20,7 @@ from server.dataplane.plane import Plane
 from server.dataplane.predict import CLIENT_GONE, Call
 from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
-from server.errors import ModelNotFound, TidegateError
+from server.errors import ModelNotFound, NotFound, TidegateError
 from server.http_app import EXCEPTION_HANDLERS, json_response, respond
 from server.protocol import compression, metadata, request_headers, v1
 from server.protocol.answers import BatchOutputs, InferAnswer
@@ -62,8 +62,11 @@ class V1Call(WaitingCall):
         request, self.is_columnar = v1.decode(body, contract, self.served.features)
         return request
 
-    def finish(self, outputs: BatchOutputs, first: int) -> str:
+    def finish(
+        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+    ) -> str:
         """Answer with the rows from `first` on; return the outcome to count."""
+        del bodies
         if self.is_gone:
             return CLIENT_GONE
         contract = self.served.contract
@@ -159,6 +162,10 @@ class DataApp:
         body = await request.body()
         return json_response(await self._ask({"question": "index", "body": body.decode("latin-1")}))
 
+    async def change_elsewhere(self, _: Request) -> Response:
+        """Say where models are loaded and unloaded."""
+        raise NotFound("models are loaded and unloaded on the control port, not here")
+
     async def infer(self, request: Request) -> Response:
         """Infer in the V2 protocol, where the hot path does not."""
         served = self._find_or_count(request)
@@ -213,10 +220,6 @@ class DataApp:
             answer = await asyncio.to_thread(compression.compressed, answer, coding)
         return respond(answer)
 
-    async def v1_models(self, _: Request) -> Response:
-        """List the models in the V1 protocol."""
-        return await self.models(_)
-
     async def v1_model(self, request: Request) -> Response:
         """Say a model's state, in the words of both TensorFlow Serving and KServe."""
         name = request.path_params["model"]
@@ -251,7 +254,8 @@ def build_app(plane: Plane, ask: Ask) -> Starlette:
         Route("/v2/models", app.models),
         Route("/v2/models/stats", app.statistics),
         Route("/v2/repository/index", app.repository_index, methods=["POST"]),
-        Route("/v1/models", app.v1_models),
+        Route("/v2/repository/models/{model}/{verb}", app.change_elsewhere, methods=["POST"]),
+        Route("/v1/models", app.models),
     ]
     for prefix in (model, version):
         routes += [

@@ -85,10 +85,18 @@ class Call(ABC):
     def answered(self, answer: InferAnswer | Exception) -> None:
         """Take the answer or the error. Called once, and not after the caller has left."""
 
-    def finish(self, outputs: BatchOutputs, first: int) -> str:
-        """Answer with the rows from `first` on; return the outcome to count."""
+    def finish(
+        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+    ) -> str:
+        """Answer with the rows from `first` on; return the outcome to count.
+
+        `bodies` holds an answer for each row of the batch, if they could be written at once.
+        """
         if self.is_gone:
             return CLIENT_GONE
+        if bodies is not None and self.request.is_plain:
+            self.answered(InferAnswer(bodies[first]))
+            return OK
         try:
             answer = self.served.writer.write(self.request, outputs, first, self.rows)
         except TidegateError as error:
@@ -225,11 +233,12 @@ class Predictor:
         self, served: ServedVersion, batch: FinishedBatch, entries: "Sequence[Call | _Part]"
     ) -> list[str]:
         outputs = BatchOutputs(served.rows_first(batch.outputs), batch.rows)
+        bodies = served.writer.write_single_rows(outputs) if len(entries) == batch.rows else None
         outcomes = []
         first = 0
         for entry in entries:
             try:
-                outcomes.append(entry.finish(outputs, first))
+                outcomes.append(entry.finish(outputs, first, bodies))
             except Exception:  # One caller's answer must not cost the others theirs.
                 log.exception("answer_failed", model=served.model, version=served.version)
                 outcomes.append(entry.fail(TidegateError(INTERNAL_TEXT)))
@@ -310,8 +319,11 @@ class _Part:
         """Whether nobody waits for these rows any more."""
         return self.gathering.call.is_gone or self.gathering.is_over
 
-    def finish(self, outputs: BatchOutputs, first: int) -> str:
+    def finish(
+        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+    ) -> str:
         """Hand these rows to the request they belong to."""
+        del bodies
         if not self.gathering.is_over:
             # Copies, because a slice would keep the whole batch in memory.
             rows = [array[first : first + self.rows].copy() for array in outputs.arrays]

@@ -68,7 +68,7 @@ class Worker:
             charter.worker, self._link.send, self.settings.river_max_row_bytes
         )
         self.plane = Plane(self.settings, Routes(), self.telemetry)
-        self._loader = Loader(self.plane, self._on_change)
+        self.loader = Loader(self.plane, self._on_change)
         self._first_state = asyncio.Event()
         config = uvicorn.Config(
             build_app(self.plane, self._questions.ask),
@@ -89,7 +89,7 @@ class Worker:
             asyncio.create_task(coroutine)
             for coroutine in (
                 self._link.run(),
-                self._loader.run(),
+                self.loader.run(),
                 self.plane.sweep_forever(),
                 self._send_status_forever(),
             )
@@ -110,11 +110,11 @@ class Worker:
         await asyncio.wait(
             both, timeout=CONTROL_PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
-        if self._loader.desired.generation < 0 and not stop.is_set():
+        if self.loader.desired.generation < 0 and not stop.is_set():
             saved = desired.read_file(self.settings.state_dir, self.settings.repository)
             if saved is not None:
                 log.warning("control_missing", generation=saved.generation)
-                self._loader.want(saved)
+                self.loader.want(saved)
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for task in both:
             task.cancel()
@@ -138,7 +138,7 @@ class Worker:
 
     def _on_frame(self, kind: Kind, payload: memoryview) -> None:
         if kind is Kind.DESIRED:
-            self._loader.want(desired.decode(payload))
+            self.loader.want(desired.decode(payload))
         elif kind is Kind.ANSWER:
             self._questions.answered(payload)
 
@@ -152,7 +152,7 @@ class Worker:
 
     def _on_change(self) -> None:
         """The loader has loaded, failed or finished something."""
-        loader = self._loader
+        loader = self.loader
         if loader.generation >= 0:
             self._first_state.set()
         if loader.desired.is_settled and loader.generation == loader.desired.generation:
@@ -165,7 +165,7 @@ class Worker:
             self._send_status()
 
     def _send_status(self) -> None:
-        loader = self._loader
+        loader = self.loader
         table = self.plane.routes.table
         message = Status(
             generation=loader.generation,
@@ -191,7 +191,7 @@ class Worker:
             records_sent=self.telemetry.records_sent,
             records_dropped=self.telemetry.records_dropped,
             queued_rows=_nested(
-                {key: served.batcher.queued_rows for key, served in self._loader.loaded.items()}
+                {key: served.batcher.queued_rows for key, served in self.loader.loaded.items()}
             ),
         )
 

@@ -39,7 +39,15 @@ BODY: Final = 2
 _SMALL_BODY_BYTES = 64 << 10
 """Bodies up to this size are not reserved in the budget while they arrive."""
 
-_SPECIAL = frozenset({b"transfer-encoding", CONTENT_ENCODING, b"expect"})
+_HOST, _LENGTH, _NOTED, _SPECIAL = 1, 2, 3, 4
+
+_KINDS = {
+    b"host": _HOST,
+    b"content-length": _LENGTH,
+    **dict.fromkeys(NOTED, _NOTED),
+    **dict.fromkeys((b"transfer-encoding", CONTENT_ENCODING, b"expect"), _SPECIAL),
+}
+"""What a header field is to the reader; most are nothing."""
 
 
 class Listener(Protocol):
@@ -71,6 +79,9 @@ class RequestReader:
         # How it is read.
         self._listener = listener
         self._settings = settings
+        self._max_header_bytes = settings.max_header_bytes
+        self._max_headers = settings.max_headers
+        self._max_url_bytes = settings.max_url_bytes
         self._budget = budget
         self._parser = httptools.HttpRequestParser(self)
         self._since = 0.0
@@ -175,8 +186,8 @@ class RequestReader:
     def on_url(self, url: bytes) -> None:
         """Take the target, or a piece of it."""
         self.url += url
-        if len(self.url) > self._settings.max_url_bytes:
-            raise UrlTooLong(f"the target may have {self._settings.max_url_bytes} bytes")
+        if len(self.url) > self._max_url_bytes:
+            raise UrlTooLong(f"the target may have {self._max_url_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header field."""
@@ -186,37 +197,29 @@ class RequestReader:
         """Check everything that the headers decide."""
         self.headers = headers = list(self._fields)
         self._fields = deque(maxlen=0)  # Fields after the body (trailers) are not used.
-        hosts, size, noted = 0, len(self.url), False
-        lengths: list[bytes] = []
-        special: dict[bytes, list[bytes]] = {}
+        size = len(self.url) + 4 * len(headers)
+        kinds = []
+        length = 0
         for name, value in headers:
-            size += len(name) + len(value) + 4
-            if name == b"host":
-                hosts += 1
-            elif name == b"content-length":
-                lengths.append(value)
-            elif name in NOTED:
-                noted = True
-            elif name in _SPECIAL:
-                special.setdefault(name, []).append(value)
-        self._check_headers(size, len(headers), hosts)
-        self.has_noted = noted
+            size += len(name) + len(value)
+            kind = _KINDS.get(name)
+            if kind is not None:
+                kinds.append(kind)
+                if kind == _LENGTH:
+                    length = int(value)
+        if size > self._max_header_bytes or len(headers) > self._max_headers:
+            raise self._headers_too_large()
+        self._check_version(kinds.count(_HOST))
+        self.has_noted = _NOTED in kinds
+        self.is_encoded = False
         self.phase = BODY
         self._since = self._clock
-        self.is_encoded = False
-        if lengths:
-            self._check_length(lengths)
-        if special:
-            self._special_headers(special, has_length=bool(lengths))
+        if _SPECIAL in kinds or kinds.count(_LENGTH) > 1:
+            self._check_special(headers)
+        if length > _SMALL_BODY_BYTES:
+            self._check_size(length)
 
-    def _check_length(self, lengths: list[bytes]) -> None:
-        if len(lengths) != 1:
-            raise BadHttp("a request has one Content-Length at most")
-        self._check_size(int(lengths[0]))
-
-    def _check_headers(self, size: int, fields: int, hosts: int) -> None:
-        if size > self._settings.max_header_bytes or fields > self._settings.max_headers:
-            raise self._headers_too_large()
+    def _check_version(self, hosts: int) -> None:
         self.http_version = version = self._parser.get_http_version()
         if version == "1.1":
             if hosts != 1:
@@ -224,17 +227,20 @@ class RequestReader:
         elif version != "1.0":
             raise BadHttp(f"HTTP/{version} is not spoken here; HTTP/1.1 and 1.0 are")
 
-    def _special_headers(self, special: dict[bytes, list[bytes]], *, has_length: bool) -> None:
-        """Check body framing; pass on the wish for 100 Continue."""
+    def _check_special(self, headers: Headers) -> None:
+        """Check how the body is framed; pass on the wish for 100 Continue."""
+        special: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            special.setdefault(name, []).append(value.lower())
+        lengths = special.get(b"content-length", [])
         codings = special.get(b"transfer-encoding")
         is_new = self.http_version == "1.1"
-        if codings is not None and (
-            not is_new or has_length or [coding.lower() for coding in codings] != [b"chunked"]
-        ):
+        if codings is not None and (not is_new or lengths or codings != [b"chunked"]):
             raise BadHttp("the only Transfer-Encoding is chunked, alone, in HTTP/1.1")
+        if len(lengths) > 1:
+            raise BadHttp("a request has one Content-Length at most")
         self.is_encoded = CONTENT_ENCODING in special
-        expectation = special.get(b"expect")
-        if expectation is not None and is_new and expectation[0].lower() == b"100-continue":
+        if is_new and special.get(b"expect", [])[:1] == [b"100-continue"]:
             self._listener.expect_continue()
 
     def on_body(self, body: bytes) -> None:

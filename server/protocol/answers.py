@@ -94,6 +94,22 @@ class AnswerWriter:
         )
         return self._head.replace(b"%", b"%%") + b'"outputs":[' + outputs + b"]}"
 
+    def write_single_rows(self, outputs: BatchOutputs) -> list[bytes] | None:
+        """Write one answer for each row, for requests of one row that ask for nothing special.
+
+        None if that cannot be done for all of them at once: shapes vary, or a row is not finite.
+        """
+        template = self._one_row
+        if template is None or outputs.row_bytes > self._style.max_output_bytes:
+            return None
+        columns = []
+        for index, spec in enumerate(self._signature.outputs):
+            texts, bad_rows = outputs.texts(index, spec.datatype)
+            if bad_rows:
+                return None
+            columns.append(texts)
+        return [template % row for row in zip(*columns, strict=True)]
+
     def write(
         self, request: InferRequest, outputs: BatchOutputs, first: int, rows: int
     ) -> InferAnswer:
@@ -108,19 +124,6 @@ class AnswerWriter:
             raise OutputTooLarge(
                 f"the model's answer is larger than {self._style.max_output_bytes} bytes"
             )
-        if rows == 1 and request.outputs is None and request.id is None and self._one_row:
-            return InferAnswer(
-                self._one_row
-                % tuple(
-                    self._text(outputs, index, first, 1)
-                    for index in range(len(self._signature.outputs))
-                )
-            )
-        return self._write_any(request, outputs, first, rows)
-
-    def _write_any(
-        self, request: InferRequest, outputs: BatchOutputs, first: int, rows: int
-    ) -> InferAnswer:
         identity = b'"id":' + orjson.dumps(request.id) + b"," if request.id is not None else b""
         parts = [self._head, identity, b'"outputs":[']
         tail: list[bytes] = []

@@ -50,6 +50,8 @@ class InferRequest:
     outputs: tuple[tuple[int, bool], ...] | None = None
     """Wanted outputs as (number in the signature, whether binary); None: all, as JSON."""
     timeout_seconds: float | None = None
+    is_plain: bool = True
+    """Whether it asks for nothing special: all outputs as JSON, and no id."""
 
 
 def decode(body: bytes, json_length: int | None, contract: Contract) -> InferRequest:
@@ -84,6 +86,7 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     request = InferRequest(tensors, shapes, rows)
     if len(document) > 1:
         _options(document, request, signature)
+        request.is_plain = request.id is None and request.outputs is None
     return request
 
 
@@ -285,7 +288,8 @@ def _decode_raw(body: bytes, contract: Contract) -> InferRequest:
         raw = memoryview(len(body).to_bytes(4, "little") + body)
     data = binary_data.unpack(raw, spec, shape)
     everything = tuple((index, True) for index in range(len(contract.signature.outputs)))
-    return InferRequest([data], (shape,), count_rows((shape,), contract), outputs=everything)
+    rows = count_rows((shape,), contract)
+    return InferRequest([data], (shape,), rows, outputs=everything, is_plain=False)
 
 
 def _raw_shape(raw: memoryview, spec: TensorSpec, contract: Contract) -> tuple[int, ...]:

@@ -1,0 +1,58 @@
+"""Fixtures that many tests share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import models
+from tests.support.gateway import Gateway, running
+
+StartGateway = Callable[..., AbstractContextManager[Gateway]]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """An empty model repository."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, repository: Path) -> StartGateway:
+    """Start a gateway on `repository`; the state directory stays for another start."""
+
+    def begin(**settings: Any) -> AbstractContextManager[Gateway]:
+        return running(repository, tmp_path / "state", **settings)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for all tests that only ask it questions; see `SHARED_MODELS`."""
+    root = tmp_path_factory.mktemp("shared")
+    for name, content in SHARED_MODELS.items():
+        models.put(root / "models", name, 1, content)
+    models.put(root / "models", "versions", 1, models.affine(offset=1.0))
+    models.put(root / "models", "versions", 2, models.affine(offset=2.0))
+    (root / "models" / "versions" / "model.toml").write_text('version_policy = "all"\n')
+    with running(root / "models", root / "state", workers=2) as gateway:
+        yield gateway
+
+
+SHARED_MODELS = {
+    "affine": models.affine(),
+    "two-outputs": models.two_outputs(),
+    "mixed": models.mixed(),
+    "gather": models.gather(),
+    "reciprocal": models.reciprocal(),
+    "batch-mean": models.batch_mean(),
+    "fixed": models.identity("FP32", (1, 3)),
+    "open": models.identity("FP32", ("N", "M")),
+    "slow": models.slow(),
+    **{f"identity-{kind.lower()}": models.identity(kind) for kind in models.ELEMENT_TYPES},
+}

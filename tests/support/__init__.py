@@ -1,0 +1,1 @@
+"""What tests share: tiny models, a real gateway, raw connections."""

@@ -1,0 +1,108 @@
+"""One worker inside the test's process, without supervisor and control: real sockets, real ONNX."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from server.config import ModelSettings, Settings
+from server.dataplane.process import Worker
+from server.wire.channel import Charter
+from server.wire.desired import DesiredState, ModelPlan, VersionPlan
+
+
+class SilentChannel:
+    """A channel to nobody."""
+
+    def report(self, **_: object) -> None:
+        """Tell nobody."""
+
+    def take_lag(self) -> float:
+        return 0.0
+
+
+def plan(path: Path, *, is_batched: bool = True, **settings: Any) -> VersionPlan:
+    """Return the plan for a model file, as control would make it."""
+    return VersionPlan(
+        digest=str(path),
+        path=str(path),
+        samples="",
+        settings=ModelSettings(**settings),
+        is_batched=is_batched,
+        batch_seconds=0.0,
+    )
+
+
+def desired(generation: int, plans: Mapping[str, VersionPlan]) -> DesiredState:
+    """Return a desired state with version 1 of each model."""
+    models = {name: ModelPlan("1", {"1": one}) for name, one in plans.items()}
+    return DesiredState(generation, models, is_settled=True)
+
+
+class InProcessWorker:
+    """A worker on an event loop of its own, on a thread of its own."""
+
+    def __init__(self, state_dir: Path, plans: Mapping[str, VersionPlan], **settings: Any) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._charter = Charter(
+            settings=Settings(state_dir=state_dir, **settings),
+            name="worker-0",
+            worker=0,
+            workers=1,
+            port=self.port,
+            socket_path=str(state_dir / "nobody.sock"),
+        )
+        self._plans = plans
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker")
+        self.worker: Worker
+        self.loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+
+    def __enter__(self) -> "InProcessWorker":
+        self._thread.start()
+        assert self._ready.wait(30)
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except ConnectionRefusedError:
+                continue
+            return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        uvloop.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self.worker = Worker(self._charter, SilentChannel())  # type: ignore[arg-type]
+        self.worker.loader.want(desired(1, self._plans))
+        self._ready.set()
+        await self.worker.run(self._stop)
+
+    def on_loop(self, function: Any, *arguments: Any) -> Any:
+        """Call a function on the worker's event loop and return its result."""
+        result: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(function(*arguments))
+            except BaseException as error:  # noqa: BLE001 - handed to the test
+                result.set_exception(error)
+
+        self.loop.call_soon_threadsafe(run)
+        return result.result(30)

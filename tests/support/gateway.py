@@ -1,0 +1,193 @@
+"""A real gateway: supervisor, workers and control as processes, on ports that the system gives."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def call(url: str, body: bytes | dict[str, Any] | None = None, **headers: str) -> Reply:
+    """Make a request; a body makes it a POST. Header names come with _ for -."""
+    data = json.dumps(body).encode() if isinstance(body, dict) else body
+    request = urllib.request.Request(
+        url, data, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return Reply(answer.status, _lower(answer.headers), answer.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, _lower(error.headers), error.read())
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Wait until `condition` holds and return its value; fail the test if it never does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+            value = condition()
+            if value:
+                return value
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Gateway:
+    """A running `tidegate serve`."""
+
+    process: subprocess.Popen[str]
+    data: str
+    control: str
+    state_dir: Path
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def infer(self, model: str, inputs: Any, version: str = "", **headers: str) -> Reply:
+        """Infer with V2 JSON; `inputs` is the list of inputs, or one FP32 matrix for `x`."""
+        if not isinstance(inputs[0], dict):
+            rows = inputs
+            inputs = [
+                {"name": "x", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
+            ]
+        path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
+        return call(self.data + path, {"inputs": inputs}, **headers)
+
+    def index(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return the repository's index by name and version."""
+        rows = call(self.control + "/v2/repository/index", b"").json
+        return {(row["name"], row.get("version", "")): row for row in rows}
+
+    def load(self, model: str, **parameters: Any) -> Reply:
+        """Call load."""
+        path = f"/v2/repository/models/{model}/load"
+        return call(self.control + path, {"parameters": parameters})
+
+    def metrics(self) -> str:
+        """Return the text of /metrics."""
+        return call(self.control + "/metrics").body.decode()
+
+    def metric(self, sample: str) -> float:
+        """Return the value of one sample, named with its labels as in the text."""
+        for line in self.metrics().splitlines():
+            if line.startswith(sample + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise KeyError(sample)
+
+    def children(self) -> dict[str, int]:
+        """Return the process ids of control and workers by name, from their command lines."""
+        found: dict[str, int] = {}
+        for pid in child_pids(self.process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"server.controlplane.process" in command:
+                found["control"] = pid
+            elif b"server.dataplane.process" in command:
+                found[f"worker-{pid}"] = pid
+        return found
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return sorted(pid for name, pid in self.children().items() if name != "control")
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 40.0) -> int:
+        """Send a signal to the supervisor; return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def child_pids(parent: int) -> list[int]:
+    """Return the direct children of a process."""
+    pids: list[int] = []
+    for task in Path(f"/proc/{parent}/task").iterdir():
+        pids += map(int, (task / "children").read_text().split())
+    return pids
+
+
+def descendants(parent: int) -> set[int]:
+    """Return all processes below a process."""
+    found: set[int] = set()
+    waiting = [parent]
+    while waiting:
+        with contextlib.suppress(OSError):
+            for pid in child_pids(waiting.pop()):
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def running(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Gateway]:
+    """Run a gateway until the block ends; every process of it is gone after that."""
+    flags = {"workers": 1, "port": 0, "control_port": 0, "poll_seconds": 0.2, "settle_seconds": 0.1}
+    flags |= settings
+    command = [sys.executable, "-m", "server", "serve", str(repository)]
+    command += ["--state-dir", str(state_dir)]
+    for name, value in flags.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    log_path = state_dir.with_suffix(".log")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")}
+    with log_path.open("a+") as log_file:
+        process = subprocess.Popen(command, stderr=log_file, text=True, env=environment)
+        try:
+            data, control = _wait_until_ready(process, log_path)
+            yield Gateway(process, data, control, state_dir)
+        finally:
+            everything = descendants(process.pid)
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(40)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            for pid in everything:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _wait_until_ready(process: subprocess.Popen[str], log_path: Path) -> tuple[str, str]:
+    """Wait for what `serve` prints when it is ready; return both addresses."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        words = log_path.read_text().split()
+        if "predictions" in words and "control" in words[words.index("predictions") :]:
+            at = words.index("predictions")
+            return words[at + 1], words[words.index("control", at) + 1]
+        assert process.poll() is None, f"serve ended: {log_path.read_text()}"
+        assert time.monotonic() < deadline, f"serve is not ready: {log_path.read_text()}"
+        time.sleep(POLL_SECONDS)
