@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvloop
 
@@ -68,7 +68,7 @@ class InProcessWorker:
         self.loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
 
-    def __enter__(self) -> "InProcessWorker":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(30)
         while True:

@@ -44,7 +44,7 @@ def model(
     constants = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
     graph = helper.make_graph(list(nodes), "test", list(inputs), list(outputs), constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return proto.SerializeToString()
+    return bytes(proto.SerializeToString())
 
 
 def identity(datatype: str = "FP32", dims: Dims = ("N", 3)) -> bytes:
