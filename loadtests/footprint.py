@@ -1,0 +1,86 @@
+"""What the gateway takes before it does anything: time to start, memory, a scrape of /metrics."""
+
+import contextlib
+import statistics
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from loadtests import bench_models, targets
+from loadtests.processes import pss_bytes, tree
+
+EXAMPLES = Path(__file__).parent.parent / "models"
+MANY = 50
+
+
+def measure() -> str:
+    """Return a table of figures."""
+    lines = ["| what | figure |", "|---|---|"]
+    with tempfile.TemporaryDirectory(prefix="loadtests-") as name:
+        scratch = Path(name)
+        cold, warm = _start_seconds(scratch)
+        lines.append(f"| start to first prediction, example models, first time | {cold:.2f} s |")
+        lines.append(f"| the same, models checked before | {warm:.2f} s |")
+        lines += _memory_and_scrape(scratch)
+    return "\n".join(lines)
+
+
+def _start_seconds(scratch: Path) -> tuple[float, float]:
+    """Return the seconds from the command to the first good answer, cold and warm."""
+    times: list[float] = []
+    for _ in range(4):
+        started = time.perf_counter()
+        with targets.tidegate(scratch, EXAMPLES, 2, "start") as target:
+            url = f"http://127.0.0.1:{target.port}/v2/models/diabetes/infer"
+            body = (
+                b'{"inputs":[{"name":"features","datatype":"FP32","shape":[1,10],'
+                b'"data":[0,0,0,0,0,0,0,0,0,0]}]}'
+            )
+            with urllib.request.urlopen(url, body, timeout=10) as answer:
+                answer.read()
+            times.append(time.perf_counter() - started)
+    return times[0], statistics.median(times[1:])
+
+
+def _memory_and_scrape(scratch: Path) -> list[str]:
+    repository = scratch / "many"
+    content = bench_models.tabular()
+    sizes: dict[int, list[int]] = {}
+    lines = []
+    for count in (0, MANY):
+        for number in range(count):
+            folder = repository / f"tabular-{number:03d}" / "1"
+            folder.mkdir(parents=True)
+            (folder / "model.onnx").write_bytes(content)
+        repository.mkdir(exist_ok=True)
+        control_port = targets.free_port()
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(
+                targets.tidegate(
+                    scratch, repository, 1, f"many-{count}", "--control-port", str(control_port)
+                )
+            )
+            sizes[count] = [pss_bytes(pid) for pid in tree(target.pid)]
+            seconds, size = _scrape(control_port)
+        lines.append(f"| /metrics with {count} models | {seconds * 1e3:.1f} ms, {size:,} bytes |")
+    names = ("supervisor", "control", "worker")
+    for name, empty, full in zip(names, sizes[0], sizes[MANY], strict=True):
+        lines.append(f"| memory (PSS) of {name} without models | {empty / 2**20:.0f} MiB |")
+        if name == "worker":
+            each = (full - empty) / MANY / 1024
+            lines.append(
+                f"| for each model of {len(content) // 1024} KiB, in a worker | {each:.0f} KiB |"
+            )
+    return lines
+
+
+def _scrape(control_port: int) -> tuple[float, int]:
+    """Return the median seconds of a scrape and the page's size."""
+    times, size = [], 0
+    for _ in range(20):
+        started = time.perf_counter()
+        with urllib.request.urlopen(f"http://127.0.0.1:{control_port}/metrics") as answer:
+            size = len(answer.read())
+        times.append(time.perf_counter() - started)
+    return statistics.median(times), size

@@ -1,0 +1,46 @@
+"""What a tree of processes costs: processor time and memory, from /proc."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> Iterator[int]:
+    """Yield a process and all below it."""
+    yield pid
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return
+    for child in children:
+        yield from tree(int(child))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a tree of living processes, user and system."""
+    total = 0.0
+    for one in tree(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        total += (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
+    return total
+
+
+def pss_bytes(pid: int) -> int:
+    """Return the proportional memory of one process: shared pages counted by share."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep a tree of processes, threads included, on some cores."""
+    for one in tree(pid):
+        for task in Path(f"/proc/{one}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
