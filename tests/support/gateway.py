@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,14 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         time.sleep(POLL_SECONDS)
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A `tidegate serve` that may or may not be ready, and where its log goes."""
+
+    process: subprocess.Popen[str]
+    log_path: Path
+
+
 @dataclass
 class Gateway:
     """A running `tidegate serve`."""
@@ -68,7 +76,11 @@ class Gateway:
     data: str
     control: str
     state_dir: Path
-    log: list[dict[str, Any]] = field(default_factory=list)
+    log_path: Path
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event so far."""
+        return [line for line in log_lines(self.log_path) if line["event"] == event]
 
     def infer(self, model: str, inputs: Any, version: str = "", **headers: str) -> Reply:
         """Infer with V2 JSON; `inputs` is the list of inputs, or one FP32 matrix for `x`."""
@@ -150,22 +162,30 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def log_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON lines of a log that has other text in it too; a half-written one is left."""
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+
+
 @contextlib.contextmanager
-def running(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Gateway]:
-    """Run a gateway until the block ends; every process of it is gone after that."""
+def launched(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Launched]:
+    """Start `serve` and wait for nothing; every process of it is gone after the block."""
     flags = {"workers": 1, "port": 0, "control_port": 0, "poll_seconds": 0.2, "settle_seconds": 0.1}
     flags |= settings
     command = [sys.executable, "-m", "server", "serve", str(repository)]
     command += ["--state-dir", str(state_dir)]
     for name, value in flags.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
-    log_path = state_dir.with_suffix(".log")
+    log_path = Path(f"{state_dir}.log")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")}
-    with log_path.open("a+") as log_file:
-        process = subprocess.Popen(command, stderr=log_file, text=True, env=environment)
+    with log_path.open("w") as log_file:
+        # A group of its own, so that a test can send what Ctrl-C sends.
+        process = subprocess.Popen(
+            command, stderr=log_file, text=True, env=environment, process_group=0
+        )
         try:
-            data, control = _wait_until_ready(process, log_path)
-            yield Gateway(process, data, control, state_dir)
+            yield Launched(process, log_path)
         finally:
             everything = descendants(process.pid)
             if process.poll() is None:
@@ -178,6 +198,14 @@ def running(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Gate
             for pid in everything:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Gateway]:
+    """Run a gateway until the block ends; every process of it is gone after that."""
+    with launched(repository, state_dir, **settings) as launch:
+        data, control = _wait_until_ready(launch.process, launch.log_path)
+        yield Gateway(launch.process, data, control, state_dir, launch.log_path)
 
 
 def _wait_until_ready(process: subprocess.Popen[str], log_path: Path) -> tuple[str, str]:
