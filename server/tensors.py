@@ -95,8 +95,8 @@ class TensorSpec:
     shape: tuple[int, ...]
     row_items: int | None = field(init=False, compare=False)
     """Elements in one row (everything after the first dimension); None if that varies."""
-    row_trail: list[int] = field(init=False, compare=False, repr=False)
-    """The dimensions after the first, as the list that JSON would carry."""
+    row_trail: list[int] | None = field(init=False, compare=False, repr=False)
+    """The dimensions after the first, as JSON carries them; None if they vary or there is none."""
     pack_row: Any = field(init=False, compare=False, repr=False)
     """`struct.Struct.pack` for one row, or None; made once because every request needs it."""
 
@@ -104,7 +104,8 @@ class TensorSpec:
         trail = self.shape[1:]
         fixed = math.prod(trail) if all(size >= 0 for size in trail) else None
         object.__setattr__(self, "row_items", fixed)
-        object.__setattr__(self, "row_trail", list(trail))
+        is_row = bool(self.shape) and fixed is not None
+        object.__setattr__(self, "row_trail", list(trail) if is_row else None)
         pack = None
         if fixed is not None and self.datatype.struct_code:
             pack = struct.Struct(f"<{fixed}{self.datatype.struct_code}").pack
@@ -149,8 +150,8 @@ class Signature:
 
     @property
     def has_rows(self) -> bool:
-        """Whether every input and output has a free first dimension."""
-        return all(spec.has_rows for spec in (*self.inputs, *self.outputs))
+        """Whether there are inputs, and every input and output has a free first dimension."""
+        return bool(self.inputs) and all(spec.has_rows for spec in (*self.inputs, *self.outputs))
 
     def to_json(self) -> dict[str, list[dict[str, Any]]]:
         """Return the signature in the form of the protocol's model metadata."""
