@@ -1,0 +1,1 @@
+"""Tests of server/protocol: bytes to tensors and back, no sockets, no models."""

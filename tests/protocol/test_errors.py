@@ -1,0 +1,96 @@
+"""From an error to an HTTP answer: one form of body, and statuses that clients rely on."""
+
+import orjson
+import pytest
+
+from server.errors import ConfigError, ModelInvalid, TidegateError, UnsupportedEncoding
+from server.protocol.errors import INTERNAL_TEXT, STATUS, error_answer
+
+STATUS_OF_CODE = {
+    "bad_http": 400,
+    "headers_too_large": 431,
+    "url_too_long": 414,
+    "request_timeout": 408,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "payload_too_large": 413,
+    "unsupported_encoding": 415,
+    "bad_json": 400,
+    "bad_binary": 400,
+    "invalid_request": 400,
+    "invalid_input": 400,
+    "model_not_found": 404,
+    "version_not_found": 404,
+    "model_loading": 503,
+    "model_unavailable": 503,
+    "queue_full": 503,
+    "memory_budget": 503,
+    "too_many_connections": 503,
+    "shutting_down": 503,
+    "deadline_queue": 504,
+    "model_error": 500,
+    "non_finite_output": 500,
+    "output_too_large": 500,
+    "model_invalid": 422,
+    "load_timeout": 504,
+    "control_unavailable": 503,
+    "config": 500,
+}
+
+
+def test_codes_and_statuses_are_what_clients_were_told() -> None:
+    """Codes and statuses are part of the API: a change of either has to be made here as well."""
+    assert {error.code: status.value for error, status in STATUS.items()} == STATUS_OF_CODE
+
+
+@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.code)
+def test_every_error_is_answered_in_the_one_form(kind: type[TidegateError]) -> None:
+    """Text, code and request id, as JSON, with the headers that go with them."""
+    error = kind(["wrong"]) if kind is ConfigError else kind("wrong")
+
+    answer = error_answer(error, "id-1")
+
+    headers = dict(answer.headers)
+    assert answer.status == STATUS_OF_CODE[kind.code]
+    assert orjson.loads(answer.body) == {"error": "wrong", "code": kind.code, "request_id": "id-1"}
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"content-length"] == b"%d" % len(answer.body)
+    assert headers[b"x-request-id"] == b"id-1"
+    assert (b"retry-after" in headers) == (kind.retry_after_seconds is not None)
+    assert len(headers) == len(answer.headers), "a header stands there twice"
+
+
+@pytest.mark.parametrize("code", ["queue_full", "memory_budget", "shutting_down", "model_loading"])
+def test_a_passing_trouble_says_when_to_come_back(code: str) -> None:
+    """Retry-After is whole seconds, as HTTP wants it."""
+    kind = next(error for error in STATUS if error.code == code)
+
+    assert dict(error_answer(kind("later"), "id").headers)[b"retry-after"] == b"1"
+
+
+def test_an_unforeseen_error_tells_nothing_of_itself() -> None:
+    """Paths and internals of an exception stay in the log; the caller gets a fixed text."""
+    answer = error_answer(ValueError("/secret/path"), "id-2")
+
+    assert answer.status == 500
+    assert orjson.loads(answer.body) == {
+        "error": INTERNAL_TEXT,
+        "code": "internal",
+        "request_id": "id-2",
+    }
+
+
+def test_a_broken_version_comes_with_its_fix() -> None:
+    """The fix is a member of its own, and absent where there is none."""
+    with_fix = orjson.loads(error_answer(ModelInvalid("broken", fix="mend it"), "id").body)
+    without = orjson.loads(error_answer(ModelInvalid("broken"), "id").body)
+
+    assert with_fix["fix"] == "mend it"
+    assert "fix" not in without
+
+
+def test_an_unknown_coding_is_told_the_known_ones() -> None:
+    """RFC 9110 §15.5.16: a 415 for a content coding names the acceptable ones."""
+    answer = error_answer(UnsupportedEncoding("br is not"), "id")
+
+    assert dict(answer.headers)[b"accept-encoding"] == b"gzip, deflate"
