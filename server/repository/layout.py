@@ -79,13 +79,13 @@ def scan(root: Path) -> Listing:
     models: dict[str, ModelFolder] = {}
     problems: dict[str, str] = {}
     real_root = root.resolve(strict=True)
-    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+    for entry in _entries(root):
         name = entry.name
-        if name.startswith((".", "_")) or not entry.is_dir():
+        if name.startswith((".", "_")) or not _is_folder(entry):
             continue
         if not MODEL_NAME.fullmatch(name):
-            problems[name] = (
-                "the name of a model is made of letters, digits, '.', '_' and '-', "
+            problems[_printable(name)] = (
+                "the name of a model is made of letters, digits, '.', '_' and '-', without '..', "
                 "starts with a letter or digit and has at most 128 characters"
             )
             continue
@@ -98,8 +98,8 @@ def scan_model(path: Path, real_root: Path) -> ModelFolder:
     versions: dict[str, VersionFolder] = {}
     problem = ""
     try:
-        for entry in os.scandir(path):
-            if entry.is_dir() and VERSION_NAME.fullmatch(entry.name):
+        for entry in _entries(path):
+            if VERSION_NAME.fullmatch(entry.name) and _is_folder(entry):
                 versions[entry.name] = _scan_version(Path(entry.path), real_root)
         settings = tuple(
             _fingerprint(path / name, name)
@@ -116,6 +116,8 @@ def scan_model(path: Path, real_root: Path) -> ModelFolder:
 
 def _scan_version(path: Path, real_root: Path) -> VersionFolder:
     try:
+        if not _is_inside(path, real_root):
+            raise ValueError("it is behind a link that leads out of the repository")
         entries = sorted(_files(path, real_root))
     except OSError as error:
         return VersionFolder(path, (), (), f"it cannot be read: {error.strerror}")
@@ -133,13 +135,15 @@ def _files(folder: Path, real_root: Path) -> Iterator[tuple[str, int, int, int, 
     """
     waiting, found = [folder], 0
     while waiting:
-        for entry in os.scandir(waiting.pop()):
+        for entry in _entries(waiting.pop()):
             if entry.name.startswith("."):
                 continue
             path = Path(entry.path)
             relative = path.relative_to(folder).as_posix()
-            if entry.is_symlink() and not path.resolve(strict=True).is_relative_to(real_root):
-                raise ValueError(f"'{relative}' is a link that leads out of the repository")
+            if entry.is_symlink() and not _is_inside(path, real_root):
+                raise ValueError(
+                    f"'{_printable(relative)}' is a link that leads out of the repository"
+                )
             if entry.is_dir():
                 waiting.append(path)
                 continue
@@ -149,7 +153,30 @@ def _files(folder: Path, real_root: Path) -> Iterator[tuple[str, int, int, int, 
             yield _fingerprint(path, relative)
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # A link that goes in a circle leads nowhere.
+
+
+def _is_inside(path: Path, real_root: Path) -> bool:
+    return Path(os.path.realpath(path, strict=True)).is_relative_to(real_root)
+
+
+def _printable(name: str) -> str:
+    """Return a name of the file system as text that JSON can carry."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _fingerprint(path: Path, relative: str) -> tuple[str, int, int, int, int]:
+    if _printable(relative) != relative:
+        raise ValueError(f"the name of '{_printable(relative)}' is not UTF-8")
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"'{relative}' is not a regular file")
