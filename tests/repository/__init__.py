@@ -1,0 +1,1 @@
+"""What is in the repository, its settings, private copies and checks."""
