@@ -43,7 +43,7 @@ _SMOOTHING = 0.1
 
 
 class Entry(Waiting, Protocol):
-    """One request, or one part of a large one, as the batcher sees it."""
+    """One request, or one part of a large one. Its times are of `time.perf_counter`."""
 
     @property
     def tensors(self) -> list[Data]:
@@ -52,10 +52,6 @@ class Entry(Waiting, Protocol):
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Their shapes."""
-
-    @property
-    def deadline(self) -> float:
-        """When it is of no use any more, on the clock of `time.perf_counter`."""
 
     @property
     def is_gone(self) -> bool:
@@ -112,6 +108,7 @@ class Batcher:
         self._inline = True
         self._turn_due = False
         self._hold: asyncio.TimerHandle | None = None
+        self._hold_due = 0.0
         self._expiry: asyncio.TimerHandle | None = None
         self._threads: Executor | None = None
         self._idle: asyncio.Event | None = None
@@ -155,7 +152,7 @@ class Batcher:
         step = next_step(self._queue, self.policy, now)
         if not isinstance(step, Dispatch):
             if step.until is not None:
-                self._hold_until(step.until - now)
+                self._hold_until(step.until, now)
             return
         batch = self._take(step.count, now)
         if batch:
@@ -215,9 +212,14 @@ class Batcher:
             self.batch_seconds += _SMOOTHING * (seconds - self.batch_seconds)
             self._on_finished(batch)
 
-    def _hold_until(self, delay_seconds: float) -> None:
-        if self._hold is None:
-            self._hold = self._loop.call_later(delay_seconds, self._hold_over)
+    def _hold_until(self, due: float, now: float) -> None:
+        """Come back when the hold is over, which a newcomer with little time may bring forward."""
+        if self._hold is not None:
+            if self._hold_due <= due:
+                return
+            self._hold.cancel()
+        self._hold_due = due
+        self._hold = self._loop.call_later(due - now, self._hold_over)
 
     def _hold_over(self) -> None:
         self._hold = None

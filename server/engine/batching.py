@@ -25,7 +25,7 @@ class Closed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """How large a batch may grow and how long its first request may wait for company."""
+    """How large a batch may grow and how long its requests may wait for company."""
 
     max_rows: int
     max_delay_seconds: float = 0.0
@@ -43,6 +43,10 @@ class Waiting(Protocol):
     @property
     def arrived(self) -> float:
         """When it arrived."""
+
+    @property
+    def deadline(self) -> float:
+        """When it is of no use any more."""
 
     @property
     def shape_key(self) -> object:
@@ -78,11 +82,21 @@ def next_step(queue: Sequence[Waiting], policy: BatchPolicy, now: float) -> Disp
     count, closed = _fill(queue, policy.max_rows)
     assert count > 0, "a request larger than max_rows must be split before it is queued"
     if closed is Closed.EMPTY and policy.max_delay_seconds > 0:
-        due = queue[0].arrived + policy.max_delay_seconds
+        due = min([_held_until(waiting, policy) for waiting in queue])
         if now < due:
             return Hold(until=due)
         closed = Closed.DELAY
     return Dispatch(count, closed)
+
+
+def _held_until(waiting: Waiting, policy: BatchPolicy) -> float:
+    """Return how long a request is held at most: for the delay, or half the time it has.
+
+    Held to its deadline it would be too late to run; half leaves the other half for the run.
+    """
+    return min(
+        waiting.arrived + policy.max_delay_seconds, (waiting.arrived + waiting.deadline) / 2
+    )
 
 
 def _fill(queue: Sequence[Waiting], max_rows: int) -> tuple[int, Closed]:

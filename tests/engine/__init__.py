@@ -1,0 +1,1 @@
+"""Sessions, batches, and how much is taken on."""
