@@ -149,6 +149,7 @@ class Connection(asyncio.Protocol):
                 exchange.headers = request_headers.read(reader.headers)
             except TidegateError as error:
                 served.telemetry.refused(error.code)
+                exchange.headers = request_headers.read_id_only(reader.headers)
                 exchange.answered(error)
                 return
         plane.predictor.submit(exchange, served, bytes(reader.body), exchange.headers)

@@ -53,6 +53,11 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
     )
 
 
+def read_id_only(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
+    """Read no more than the caller's request id, for the error that the other headers become."""
+    return InferHeaders(request_id=accepted_id(dict(headers).get(REQUEST_ID)))
+
+
 def accepted_id(value: bytes | None) -> str | None:
     """Return the caller's request id if it is safe to echo and to log, else None."""
     if value is None or not _SAFE_ID.fullmatch(value):
