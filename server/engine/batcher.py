@@ -123,7 +123,8 @@ class Batcher:
         queued = self.queued_rows + entry.rows
         if queued > self.limits.queue_rows:
             raise QueueFull(
-                f"the model's queue holds {self.queued_rows} rows of {self.limits.queue_rows}"
+                f"the model's queue holds {self.queued_rows} rows of {self.limits.queue_rows}, "
+                f"and the request has {entry.rows}"
             )
         self.queued_rows = queued
         self._queue.append(entry)
@@ -132,10 +133,13 @@ class Batcher:
             self._loop.call_soon(self._turn)
 
     async def drain(self) -> None:
-        """Return when nothing waits and nothing runs; then let go of the threads."""
+        """Return when nothing waits and nothing runs; then let go of threads and timers."""
         self._idle = asyncio.Event()
         if not self._is_idle():
             await self._idle.wait()
+        for timer in (self._hold, self._expiry):
+            if timer is not None:
+                timer.cancel()  # It would hold the batcher, and so the model's memory.
         if isinstance(self._threads, ThreadPoolExecutor):
             self._threads.shutdown(wait=False)
 
@@ -238,6 +242,8 @@ class Batcher:
             kept = [entry for entry in self._queue if not self._drop_if_late(entry, now)]
             self._queue = deque(kept)
             self.queued_rows = sum(entry.rows for entry in kept)
+            if self._idle is not None and self._is_idle():
+                self._idle.set()
         if self._running >= self.limits.instances:
             self._watch_deadlines()
 
