@@ -64,6 +64,16 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
+def how_it_ended(return_code: int) -> str:
+    """Say in words how a process ended, from what `subprocess` says of it."""
+    if return_code >= 0:
+        return f"exit code {return_code}"
+    try:
+        return signal.Signals(-return_code).name
+    except ValueError:  # Most real-time signals have no names.
+        return f"signal {-return_code}"
+
+
 def resident_bytes() -> int:
     """Return the physical memory of this process."""
     with contextlib.suppress(OSError, ValueError, IndexError):

@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 
 from server.config import Settings
+from server.machine import how_it_ended
 from server.supervision import is_stuck, restart_at
 from server.wire import channel
 from server.wire.channel import Charter
@@ -187,7 +188,7 @@ class Supervisor:
         log.error(
             "ended",
             child=child.name,
-            how=signal.Signals(-code).name if code < 0 else f"exit code {code}",
+            how=how_it_ended(code),
             restart_in_seconds=round(child.start_at - now, 1),
         )
 

@@ -11,7 +11,6 @@ Lifetime: the process ends when idle for a while, when it hangs, and with contro
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import orjson
 import structlog
 
 from server.errors import ModelInvalid
+from server.machine import how_it_ended
 from server.repository.verification import Verdict, VerificationOrder
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Verifier:
             code = await process.wait()
             self._process = None
             raise ModelInvalid(
-                f"opening or running it crashed the checking process ({_death(code)})",
+                f"opening or running it crashed the checking process ({how_it_ended(code)})",
                 fix="try the model with onnxruntime alone; export it again with another version",
             )
         answer: dict[str, Any] = orjson.loads(line)
@@ -116,9 +116,3 @@ def _plain(order: VerificationOrder) -> dict[str, Any]:
         for name in VerificationOrder.__slots__
         for value in [getattr(order, name)]
     }
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"
