@@ -23,7 +23,16 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\", "a": "\a", "b": "\b"}
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|.)")
+_ESCAPES = {
+    b"n": b"\n",
+    b"t": b"\t",
+    b"r": b"\r",
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"v": b"\v",
+}
 _CLOSING = {"{": "}", "<": ">", "[": "]"}
 _MAX_DEPTH = 50
 
@@ -82,8 +91,8 @@ class _Parser:
             has_colon = self._peek() == ":"
             if has_colon:
                 self._next()
-            elif self._peek() not in ("{", "<"):
-                raise self._fail(self._tokens[self._at], "':' or '{'")
+            elif self._peek() not in _CLOSING:
+                raise self._fail(self._tokens[self._at], "':', '{' or '['")
             fields.setdefault(name, []).extend(self._values(depth))
             if self._peek() in (",", ";"):
                 self._next()
@@ -123,12 +132,26 @@ class _Parser:
 
 
 def _unquote(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match.group(1), match.group(0)), text[1:-1])
+    """Undo quotes and escapes; octal and hexadecimal ones are bytes of UTF-8."""
+    return _ESCAPE.sub(_unescape, text[1:-1].encode()).decode("utf-8", "replace")
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code = match.group(1)
+    if code[:1] in b"01234567":
+        return bytes([int(code, 8) & 0xFF])
+    if len(code) > 1:
+        number = int(code[1:], 16)
+        return bytes([number]) if code[:1] == b"x" else chr(number).encode("utf-8", "surrogatepass")
+    return _ESCAPES.get(code, code)
 
 
 def _number(text: str) -> int | float:
-    if text.lower().lstrip("+-").startswith("0x"):
+    digits = text.lstrip("+-")
+    if digits[:2] in ("0x", "0X"):
         return int(text, 16)
+    if re.fullmatch("0[0-7]+", digits):
+        return int(text, 8)
     plain = text.rstrip("fF")
     try:
         return int(plain)
