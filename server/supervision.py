@@ -10,6 +10,9 @@ FORGIVEN_AFTER_SECONDS = 60.0
 START_SECONDS = 60.0
 """Time that a new child has for its first heartbeat."""
 
+PAUSE_SECONDS = 1.0
+"""A turn of the supervisor that takes longer than this means that it was paused itself."""
+
 
 def restart_at(ends: Sequence[float], now: float) -> float:
     """Return when to start a child again whose latest ends were at `ends`, the last at `now`.
@@ -25,6 +28,14 @@ def restart_at(ends: Sequence[float], now: float) -> float:
         recent, later = recent + 1, end
     step = min(max(recent - 1, 0), len(BACK_OFF_SECONDS) - 1)
     return now + BACK_OFF_SECONDS[step]
+
+
+def was_paused(last_turn: float, now: float) -> bool:
+    """Say whether the supervisor did not run for a while: a frozen container, a suspended job.
+
+    Its children may have been paused with it, so their silence until now means nothing.
+    """
+    return now - last_turn > PAUSE_SECONDS
 
 
 def is_stuck(started: float, last_beat: float | None, stuck_seconds: float, now: float) -> bool:

@@ -24,7 +24,7 @@ import structlog
 
 from server.config import Settings
 from server.machine import how_it_ended
-from server.supervision import is_stuck, restart_at
+from server.supervision import is_stuck, restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
 
@@ -55,6 +55,13 @@ class Child:
     start_at: float = 0.0
     restarts: int = 0
 
+    def forgive(self, now: float) -> None:
+        """Count its silence from now on only."""
+        if self.last_beat is None:
+            self.started = now
+        else:
+            self.last_beat = now
+
 
 class Supervisor:
     """The parent of all processes."""
@@ -72,6 +79,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._selector = selectors.DefaultSelector()
         self._stops = 0
+        self._last_turn = time.monotonic()
         # Bound and never listening: it holds the port for the workers, and gives its number.
         self._held = _bind(settings.host, settings.port, shared=True)
         self._control_listener = _bind(settings.control_host, settings.control_port, shared=False)
@@ -146,6 +154,10 @@ class Supervisor:
     def _turn(self, children: list[Child], *, may_start: bool) -> None:
         """Look at every child once, then wait until something happens."""
         now = time.monotonic()
+        if was_paused(self._last_turn, now):
+            for child in children:
+                child.forgive(now)
+        self._last_turn = now
         for child in children:
             if child.process is None:
                 if may_start and now >= child.start_at:
