@@ -39,6 +39,14 @@ BODY: Final = 2
 _SMALL_BODY_BYTES = 64 << 10
 """Bodies up to this size are not reserved in the budget while they arrive."""
 
+MAX_CHUNKS = 1 << 16
+"""Chunks of one body; beyond it somebody sends single bytes to keep us busy."""
+
+_CHUNK_BYTES = 16
+"""Bytes around a chunk that are nobody's fault: its size and the ends of its lines."""
+
+_MAX_LENGTH_DIGITS = 20
+
 _HOST, _LENGTH, _NOTED, _SPECIAL = 1, 2, 3, 4
 
 _KINDS = {
@@ -79,6 +87,7 @@ class RequestReader:
         # How it is read.
         self._listener = listener
         self._settings = settings
+        self._small_body_bytes = min(_SMALL_BODY_BYTES, settings.max_body_bytes)
         self._max_header_bytes = settings.max_header_bytes
         self._max_headers = settings.max_headers
         self._max_url_bytes = settings.max_url_bytes
@@ -88,17 +97,17 @@ class RequestReader:
         self._clock = 0.0
         self._has_begun = False
         self._fields: Headers | deque[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
+        self._raw_bytes = 0
+        """What has come of the headers, or of the body and its framing, after their first piece."""
+        self._chunks = 0
         self._reserved = 0
 
     def feed(self, data: bytes, clock: float) -> TidegateError | None:
         """Read a chunk; return the error that makes the rest of the connection unreadable."""
         self._clock = clock
-        if self.phase == HEADERS:
-            # A field that never ends is not told to `on_header`; count what comes meanwhile.
-            self._header_bytes += len(data)
-            if self._header_bytes > self._settings.max_header_bytes:
-                return self._headers_too_large()
+        if self.phase != IDLE:
+            # What never ends (a field, a chunk's extension) is not told to us: count what comes.
+            self._raw_bytes += len(data)
         try:
             self._feed_all(data)
         except httptools.HttpParserCallbackError as wrapped:
@@ -108,6 +117,17 @@ class RequestReader:
             raise
         except httptools.HttpParserError:
             return BadHttp("the bytes are not a valid HTTP/1.1 request")
+        if self._raw_bytes > self._max_header_bytes:
+            return self._check_raw_bytes()
+        return None
+
+    def _check_raw_bytes(self) -> TidegateError | None:
+        """Refuse headers without end, and chunks that are mostly framing."""
+        if self.phase == HEADERS:
+            return self._headers_too_large()
+        framing = self._raw_bytes - len(self.body)
+        if self.phase == BODY and framing > self._max_header_bytes + _CHUNK_BYTES * self._chunks:
+            return BadHttp("the chunks of the body have too many bytes around them")
         return None
 
     def _feed_all(self, data: bytes) -> None:
@@ -181,7 +201,7 @@ class RequestReader:
         self._fields = []
         self._since = self._clock
         self._has_begun = True
-        self._header_bytes = 0
+        self._raw_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take the target, or a piece of it."""
@@ -206,7 +226,7 @@ class RequestReader:
             if kind is not None:
                 kinds.append(kind)
                 if kind == _LENGTH:
-                    length = int(value)
+                    length = _length(value)
         if size > self._max_header_bytes or len(headers) > self._max_headers:
             raise self._headers_too_large()
         self._check_version(kinds.count(_HOST))
@@ -214,10 +234,14 @@ class RequestReader:
         self.is_encoded = False
         self.phase = BODY
         self._since = self._clock
+        self._raw_bytes = 0
+        is_waiting = False
         if _SPECIAL in kinds or kinds.count(_LENGTH) > 1:
-            self._check_special(headers)
-        if length > _SMALL_BODY_BYTES:
+            is_waiting = self._check_special(headers)
+        if length > self._small_body_bytes:
             self._check_size(length)
+        if is_waiting:
+            self._listener.expect_continue()
 
     def _check_version(self, hosts: int) -> None:
         self.http_version = version = self._parser.get_http_version()
@@ -227,8 +251,8 @@ class RequestReader:
         elif version != "1.0":
             raise BadHttp(f"HTTP/{version} is not spoken here; HTTP/1.1 and 1.0 are")
 
-    def _check_special(self, headers: Headers) -> None:
-        """Check how the body is framed; pass on the wish for 100 Continue."""
+    def _check_special(self, headers: Headers) -> bool:
+        """Check how the body is framed; return whether the client waits for 100 Continue."""
         special: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             special.setdefault(name, []).append(value.lower())
@@ -240,13 +264,21 @@ class RequestReader:
         if len(lengths) > 1:
             raise BadHttp("a request has one Content-Length at most")
         self.is_encoded = CONTENT_ENCODING in special
-        if is_new and special.get(b"expect", [])[:1] == [b"100-continue"]:
-            self._listener.expect_continue()
+        self._chunks = 0
+        return is_new and special.get(b"expect", [])[:1] == [b"100-continue"]
+
+    def on_chunk_header(self) -> None:
+        """Count a chunk; bodies with a Content-Length have none."""
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS:
+            raise BadHttp(f"a body may come in {MAX_CHUNKS} chunks")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         if not self.body:
             self.body = body
+            if len(body) > self._small_body_bytes:
+                self._check_size(len(body))
             return
         if isinstance(self.body, bytes):
             self.body = bytearray(self.body)
@@ -263,6 +295,7 @@ class RequestReader:
         if self._reserved:
             self._release()
         self._listener.request_complete()
+        self.body = b""  # An idle connection must not hold the memory of its last request.
 
     def _check_size(self, size: int) -> None:
         """Refuse a body that is too large, or for which there is no room at the moment."""
@@ -285,3 +318,10 @@ class RequestReader:
             f"a request may have {self._settings.max_header_bytes} header bytes "
             f"in {self._settings.max_headers} fields"
         )
+
+
+def _length(value: bytes) -> int:
+    """Read a Content-Length, which the parser has found to be digits."""
+    if len(value) > _MAX_LENGTH_DIGITS:
+        raise BadHttp(f"a Content-Length may have {_MAX_LENGTH_DIGITS} digits")
+    return int(value)
