@@ -1,7 +1,8 @@
 """Read protobuf text format, as far as Triton's config.pbtxt uses it, without its schema.
 
 Decides how text becomes nested messages. Every field is a list, because without the schema a
-field given once cannot be told from a repeated one. Pure.
+field given once cannot be told from a repeated one. No list is empty: `name: []` is as good as nothing.
+Pure.
 
 Source: protobuf.dev, "Text Format Language Specification".
 """
@@ -93,7 +94,8 @@ class _Parser:
                 self._next()
             elif self._peek() not in _CLOSING:
                 raise self._fail(self._tokens[self._at], "':', '{' or '['")
-            fields.setdefault(name, []).extend(self._values(depth))
+            if values := self._values(depth):
+                fields.setdefault(name, []).extend(values)
             if self._peek() in (",", ";"):
                 self._next()
         if end:

@@ -5,6 +5,7 @@ nothing here: those are named in a warning, so that nobody believes in a setting
 there. Pure.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,8 @@ def _version_policy(config: TritonConfig, values: list[Value]) -> None:
         elif name == "specific":
             numbers = [str(_int(number, "versions")) for number in inner.get("versions", [])]
             config.settings["version_policy"] = f"specific:{','.join(numbers)}"
+        else:
+            _warn(config, f"version_policy.{name}")
 
 
 def _instances(config: TritonConfig, values: list[Value]) -> None:
@@ -114,7 +117,7 @@ def _instances(config: TritonConfig, values: list[Value]) -> None:
         if str(_one(group, "kind", "KIND_CPU")) not in ("KIND_CPU", "KIND_AUTO"):
             _warn(config, "instance_group.kind (models run on the CPU)")
         count += _int(_one(group, "count", 1), "count")
-        for name in group.keys() - {"count", "kind", "name"}:
+        for name in sorted(group.keys() - {"count", "kind", "name"}):
             _warn(config, f"instance_group.{name}")
     if count > 0:
         config.settings["instances"] = count
@@ -127,7 +130,7 @@ def _parameters(config: TritonConfig, values: list[Value]) -> None:
         key = str(_one(entry, "key", ""))
         value = _one(entry, "value", {})
         text = _one(value, "string_value", "") if isinstance(value, dict) else value
-        if key == "intra_op_thread_count" and str(text).isdigit() and int(str(text)) > 0:
+        if key == "intra_op_thread_count" and re.fullmatch("0*[1-9][0-9]{0,4}", str(text)):
             config.settings["threads"] = int(str(text))
         else:
             _warn(config, f"parameters.{key[:64]}")
@@ -143,7 +146,9 @@ _MEANINGS: Mapping[str, Callable[[TritonConfig, list[Value]], None]] = {
 
 
 def _warn(config: TritonConfig, name: str) -> None:
-    config.warnings.append(f"config.pbtxt: {name} has no effect here")
+    warning = f"config.pbtxt: {name} has no effect here"
+    if warning not in config.warnings:
+        config.warnings.append(warning)
 
 
 def _one(message: Message, name: str, default: Any) -> Any:
