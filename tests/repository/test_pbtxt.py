@@ -161,9 +161,9 @@ def test_nothing_is_an_empty_message(text: str) -> None:
     assert parse(text) == {}
 
 
-def test_an_empty_list_is_a_field_without_values() -> None:
-    """`a: []` says that there is a field and that it has nothing."""
-    assert parse("a: [] b {}") == {"a": [], "b": [{}]}
+def test_an_empty_list_is_as_good_as_nothing() -> None:
+    """`a: []` is no field, so that whoever reads a field finds a value in it."""
+    assert parse("a: [] b {} c: 1 c: []") == {"b": [{}], "c": [1]}
 
 
 @pytest.mark.parametrize(
