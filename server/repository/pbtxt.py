@@ -1,8 +1,8 @@
 """Read protobuf text format, as far as Triton's config.pbtxt uses it, without its schema.
 
 Decides how text becomes nested messages. Every field is a list, because without the schema a
-field given once cannot be told from a repeated one. No list is empty: `name: []` is as good as nothing.
-Pure.
+field given once cannot be told from a repeated one. No list is empty: `name: []` is as good as
+nothing. Pure.
 
 Source: protobuf.dev, "Text Format Language Specification".
 """
@@ -89,11 +89,7 @@ class _Parser:
             kind, name, _ = token
             if kind != "word":
                 raise self._fail(token, "a field name")
-            has_colon = self._peek() == ":"
-            if has_colon:
-                self._next()
-            elif self._peek() not in _CLOSING:
-                raise self._fail(self._tokens[self._at], "':', '{' or '['")
+            self._colon()
             if values := self._values(depth):
                 fields.setdefault(name, []).extend(values)
             if self._peek() in (",", ";"):
@@ -101,6 +97,13 @@ class _Parser:
         if end:
             self._next()
         return fields
+
+    def _colon(self) -> None:
+        """Step over a colon, which messages and lists may do without."""
+        if self._peek() == ":":
+            self._next()
+        elif self._peek() not in _CLOSING:
+            raise self._fail(self._tokens[self._at], "':', '{' or '['")
 
     def _values(self, depth: int) -> list[Value]:
         if self._peek() != "[":
