@@ -53,7 +53,7 @@ _KINDS = {
     b"host": _HOST,
     b"content-length": _LENGTH,
     **dict.fromkeys(NOTED, _NOTED),
-    **dict.fromkeys((b"transfer-encoding", CONTENT_ENCODING, b"expect"), _SPECIAL),
+    **dict.fromkeys((b"transfer-encoding", CONTENT_ENCODING, b"expect", b"upgrade"), _SPECIAL),
 }
 """What a header field is to the reader; most are nothing."""
 
@@ -96,6 +96,7 @@ class RequestReader:
         self._since = 0.0
         self._clock = 0.0
         self._has_begun = False
+        self._offers_upgrade = False
         self._fields: Headers | deque[tuple[bytes, bytes]] = []
         self._raw_bytes = 0
         """What has come of the headers, or of the body and its framing, after their first piece."""
@@ -134,11 +135,19 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # An offer to change the protocol may be ignored (RFC 9110 §7.8): read on as before.
+            # An offer to change the protocol may be ignored (RFC 9110 §7.8). But the parser takes
+            # what follows the headers for the other protocol, even a body, and a body must never
+            # be read as the next request: read this request again, without the offer.
+            again = self._head_without_offer() if self._offers_upgrade else b""
+            self._offers_upgrade = False
             self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest:
-                self._feed_all(rest)
+            self._feed_all(again + data[upgrade.args[0] :])
+
+    def _head_without_offer(self) -> bytes:
+        version = self.http_version.encode()
+        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def close(self) -> None:
         """Give back what a half-read request has reserved."""
@@ -168,9 +177,13 @@ class RequestReader:
         """Return the ASGI scope of the request that has just been read.
 
         Raises:
-            BadHttp: the target is not a URL.
+            BadHttp: the target is not a URL, or a tunnel is asked for.
 
         """
+        if (
+            self.method == b"CONNECT"
+        ):  # What follows may be a body to us and no part of it to others.
+            raise BadHttp("CONNECT is not possible here")
         try:
             parsed = httptools.parse_url(self.url)
             raw_path = parsed.path or b"/"
@@ -265,6 +278,9 @@ class RequestReader:
             raise BadHttp("a request has one Content-Length at most")
         self.is_encoded = CONTENT_ENCODING in special
         self._chunks = 0
+        if b"upgrade" in special and self._parser.should_upgrade():
+            self._offers_upgrade = True
+            return False
         return is_new and special.get(b"expect", [])[:1] == [b"100-continue"]
 
     def on_chunk_header(self) -> None:
@@ -287,6 +303,8 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """Tell the connection of the whole request."""
+        if self._offers_upgrade:
+            return
         parser = self._parser
         self.method = parser.get_method()
         self.keep_alive = self.http_version == "1.1" and parser.should_keep_alive()
