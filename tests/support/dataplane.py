@@ -64,6 +64,7 @@ class InProcessWorker:
         self._plans = plans
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker")
+        self.exit_code: int | None = None
         self.worker: Worker
         self.loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -79,9 +80,13 @@ class InProcessWorker:
             return self
 
     def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        self.stop()
         self._thread.join(60)
         assert not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Do what SIGTERM does: drain, then end; `exit_code` is set at the end of the block."""
+        self.loop.call_soon_threadsafe(self._stop.set)
 
     def _run(self) -> None:
         uvloop.run(self._main())
@@ -92,7 +97,7 @@ class InProcessWorker:
         self.worker = Worker(self._charter, SilentChannel())  # type: ignore[arg-type]
         self.worker.loader.want(desired(1, self._plans))
         self._ready.set()
-        await self.worker.run(self._stop)
+        self.exit_code = await self.worker.run(self._stop)
 
     def on_loop(self, function: Any, *arguments: Any) -> Any:
         """Call a function on the worker's event loop and return its result."""

@@ -34,14 +34,14 @@ class RawConnection:
     def send(self, data: bytes) -> None:
         self.link.sendall(data)
 
-    def read(self) -> RawAnswer:
-        """Read one answer; ConnectionError if there is none."""
+    def read(self, *, has_body: bool = True) -> RawAnswer:
+        """Read one answer; ConnectionError if there is none. Answers to HEAD have no body."""
         while b"\r\n\r\n" not in self._buffer:
             self._more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
         answer = RawAnswer(status, head, b"")
-        length = int(answer.header("content-length") or 0)
+        length = int(answer.header("content-length") or 0) if has_body else 0
         while len(self._buffer) < length:
             self._more()
         body, self._buffer = self._buffer[:length], self._buffer[length:]
