@@ -302,6 +302,9 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind((host, port))
+    # A socket that does not listen and still lets its address be used again is no obstacle to the
+    # first bind of another gateway, and no worker may listen at that moment.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return held
 
 
