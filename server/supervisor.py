@@ -154,10 +154,7 @@ class Supervisor:
     def _turn(self, children: list[Child], *, may_start: bool) -> None:
         """Look at every child once, then wait until something happens."""
         now = time.monotonic()
-        if was_paused(self._last_turn, now):
-            for child in children:
-                child.forgive(now)
-        self._last_turn = now
+        self._forgive_after_pause(now)
         for child in children:
             if child.process is None:
                 if may_start and now >= child.start_at:
@@ -169,6 +166,12 @@ class Supervisor:
                 self._check_beat(child, now)
         for key, _ in self._selector.select(timeout=0.1):
             key.data()
+
+    def _forgive_after_pause(self, now: float) -> None:
+        if was_paused(self._last_turn, now):
+            for child in self._children:
+                child.forgive(now)
+        self._last_turn = now
 
     def _start(self, child: Child, now: float) -> None:
         ours, theirs = socket.socketpair()
