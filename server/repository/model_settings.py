@@ -3,6 +3,7 @@
 Decides the order and the form of model.toml. Reads the two files; everything else is pure.
 """
 
+import contextlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -122,14 +123,24 @@ def override_from_config(config: object) -> dict[str, Any]:
     for name, value in config.items():
         if name == "version_policy":
             override[name] = _policy_from_json(value)
-        elif name == "max_batch_size" and type(value) is int and value > 0:
-            override["max_rows"] = value
+        elif name == "max_batch_size":
+            override["max_rows"] = _max_rows_from_json(value)
         elif name not in ("name", "backend", "platform"):
             raise InvalidRequest(
                 f"'config' may set version_policy and max_batch_size, not '{str(name)[:64]}'; "
                 f"set the rest in {SETTINGS_FILE}"
             )
     return override
+
+
+def _max_rows_from_json(value: object) -> int:
+    # Refused here: once noted down, a wrong value would be held against the model's files.
+    with contextlib.suppress(ValidationError):
+        if type(value) is int:
+            return ModelSettings(max_rows=value).max_rows
+    raise InvalidRequest(
+        f"'max_batch_size' must be a whole number from 1 to 65536, got {str(value)[:32]}"
+    )
 
 
 def _policy_from_json(value: object) -> str:
