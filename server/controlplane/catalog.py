@@ -98,13 +98,18 @@ class Catalog:
             changed = False
             for name in self.models.keys() - listing.models.keys():
                 if only in (None, name):
-                    del self.models[name]
+                    self._forget(name)
                     changed = True
             for name, folder in listing.models.items():
                 if only in (None, name):
                     changed |= self._look_at(name, folder)
         if changed:
             self._on_change()
+
+    def _forget(self, name: str) -> None:
+        del self.models[name]
+        for key in [key for key in self.loads if key[0] == name]:
+            del self.loads[key]
 
     def _look_at(self, name: str, folder: ModelFolder) -> bool:
         """Take note of a model's folder; say whether anything is different."""
@@ -114,16 +119,18 @@ class Catalog:
             model = self.models[name] = KnownModel(name, folder)
         model.folder = folder
         model.is_unloaded = name in self._intents.unloaded
+        if not folder.is_readable:
+            return changed  # A disk that fails, or a folder on its way out: nothing is taken away.
         changed |= self._read_setup(model)
         for version in model.versions.keys() - folder.versions.keys():
-            del model.versions[version]
-            changed = True
+            changed |= not model.versions[version].is_gone
+            model.versions[version].is_gone = True
         for version, found in folder.versions.items():
             known = model.versions.get(version)
             if known is None:
                 known = model.versions[version] = KnownVersion(found)
                 changed = True
-            known.folder = found
+            known.folder, known.is_gone = found, False
             if known.checked != (found.fingerprint, model.setup_key) and not model.is_unloaded:
                 self._start_check(model, version)
         return changed
@@ -169,7 +176,7 @@ class Catalog:
         """Check a version until what was checked is what lies there."""
         known = model.versions[version]
         try:
-            while model.versions.get(version) is known:
+            while model.versions.get(version) is known and not known.is_gone:
                 subject = (known.folder.fingerprint, model.setup_key)
                 if known.checked == subject:
                     break

@@ -152,6 +152,13 @@ class Fleet:
             return set()
         return set.intersection(*each)
 
+    def live_everywhere(self, model: str) -> str | None:
+        """Return the version that answers for a model on every worker, None if it is not one."""
+        each = {one.live.get(model) for one in self._serving()}
+        if len(each) != 1 or len(self._serving()) < len(self.workers):
+            return None
+        return each.pop()
+
     def failures(self, model: str) -> Mapping[str, Failure]:
         """Return what any worker could not load, by version."""
         found: dict[str, Failure] = {}

@@ -41,6 +41,8 @@ class KnownVersion:
     error: str = ""
     """What the last check found wrong, if anything; `plan` may be from an earlier one."""
     fix: str = ""
+    is_gone: bool = False
+    """Its files have left the repository."""
 
 
 @dataclass(slots=True)
@@ -78,11 +80,33 @@ class KnownModel:
             )
         }
 
+    @property
+    def policy(self) -> str:
+        """The version policy, empty while no settings could be read."""
+        return self.setup.settings.version_policy if self.setup else ""
+
     def selected(self) -> list[str]:
         """Return the versions that the policy would load if all of them were good."""
+        there = self.versions.keys() - self.gone()
         if self.setup is None:
-            return list(self.versions)
-        return select(self.setup.settings.version_policy, self.versions.keys())
+            return list(there)
+        return select(self.setup.settings.version_policy, there)
+
+    def gone(self) -> set[str]:
+        """Return the versions whose files have left the repository and that are still known."""
+        return {version for version, known in self.versions.items() if known.is_gone}
+
+    def forget_gone(self) -> None:
+        """Forget versions without files, but for the live one while another may follow it."""
+        gone = self.gone()
+        may_follow = any(
+            known.plan is not None or known.is_checking
+            for known in self.versions.values()
+            if not known.is_gone
+        )
+        for version in gone:
+            if version != self.route.live or not may_follow:
+                del self.versions[version]
 
     def to_plan(self) -> ModelPlan:
         """Return what workers shall do about this model."""
@@ -104,6 +128,8 @@ def describe(
     version: str,
     loaded_everywhere: set[tuple[str, str]],
     failures: dict[str, Failure],
+    *,
+    is_live: bool,
 ) -> dict[str, Any]:
     """Return one row of the repository's index: name, version, state, reason and what would help.
 
@@ -116,7 +142,7 @@ def describe(
         row["fix"] = fix
     if known.plan is not None:
         row["digest"] = known.plan.digest
-    row["live"] = model.route.live == version
+    row["live"] = is_live
     warnings = [*(model.setup.warnings if model.setup else ())]
     if known.verdict is not None:
         warnings += known.verdict.warnings
@@ -143,10 +169,10 @@ def _state(
     if failure is not None and failure.digest == known.plan.digest:
         return State.UNAVAILABLE, failure.error, failure.fix
     if version not in model.route.loaded:
-        policy = model.setup.settings.version_policy if model.setup else ""
-        return State.UNAVAILABLE, f"the version policy '{policy}' does not load it", ""
+        return State.UNAVAILABLE, f"the version policy '{model.policy}' does not load it", ""
     if (version, known.plan.digest) not in loaded_everywhere:
         return State.LOADING, "workers are loading it", ""
-    if error:
-        return State.READY, f"its files have changed and cannot be served: {error}", fix
-    return State.READY, "", ""
+    reason = f"its files have changed and cannot be served: {error}" if error else ""
+    if known.is_gone:
+        reason, fix = "its files are gone; it answers until another version can", ""
+    return State.READY, reason, fix

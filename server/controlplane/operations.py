@@ -65,7 +65,11 @@ class Operations:
         """Return the index rows of one model."""
         loaded = self._fleet.loaded_everywhere(model.name)
         failures = dict(self._fleet.failures(model.name))
-        return [describe(model, version, loaded, failures) for version in model.versions]
+        live = self._fleet.live_everywhere(model.name)
+        return [
+            describe(model, version, loaded, failures, is_live=version == live)
+            for version in model.versions
+        ]
 
     def find(self, name: str) -> KnownModel:
         """Return a known model, or raise ModelNotFound."""
@@ -113,6 +117,12 @@ class Operations:
         await self._router.until(lambda: self._router.is_stable)
         rows = self.model_rows(model)
         selected = set(model.selected())
+        if rows and not selected:
+            raise ModelInvalid(
+                f"model '{name}': the version policy "
+                f"'{model.policy}' selects none of its versions ({', '.join(model.versions)})",
+                fix="name versions that are there, or add the versions that are named",
+            )
         for row in rows:
             if row["version"] in selected and row["reason"]:
                 raise ModelInvalid(

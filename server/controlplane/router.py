@@ -81,6 +81,7 @@ class Router:
         if self._saved is not None:
             return
         for model in self._models.values():
+            model.forget_gone()
             failures = dict(self._fleet.failures(model.name))
             servable = model.servable(failures)
             if not servable or model.setup is None:
@@ -91,6 +92,7 @@ class Router:
                 model.setup.settings.version_policy,
                 servable,
                 self._fleet.loaded_everywhere(model.name),
+                model.gone(),
             )
         plans = {
             name: model.to_plan()

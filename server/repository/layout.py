@@ -58,6 +58,8 @@ class ModelFolder:
     versions: Mapping[str, VersionFolder]
     settings_fingerprint: Fingerprint
     problem: str = ""
+    is_readable: bool = True
+    """False if it could not be looked into: then nothing is known of its versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def scan_model(path: Path, real_root: Path) -> ModelFolder:
             if (path / name).is_file()
         )
     except OSError as error:
-        return ModelFolder(path, {}, (), f"it cannot be read: {error.strerror}")
+        return ModelFolder(path, {}, (), f"it cannot be read: {error.strerror}", is_readable=False)
     if not versions:
         problem = f"it has no version: put the model at {path.name}/1/{MODEL_FILE}"
     ordered = dict(sorted(versions.items(), key=lambda item: int(item[0])))

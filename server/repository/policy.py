@@ -42,13 +42,15 @@ def next_route(
     policy: str,
     servable: Mapping[str, str],
     loaded_everywhere: AbstractSet[tuple[str, str]],
+    leaving: AbstractSet[str] = frozenset(),
 ) -> Route:
     """Return the route that should follow `route`.
 
     `servable` maps each version that may be served to its digest; `loaded_everywhere` holds the
-    (version, digest) pairs that every worker has loaded.
+    (version, digest) pairs that every worker has loaded. Versions of `leaving` are not selected any
+    more; one that is live answers until another can.
     """
-    selected = select(policy, servable.keys())
+    selected = select(policy, servable.keys() - leaving)
     ready = [version for version in selected if (version, servable[version]) in loaded_everywhere]
     live = ready[-1] if ready else None
     if live is None and route.live in servable:
