@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from server.controlplane import exposition
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.operations import Operations, ready_filter
-from server.errors import InvalidRequest, VersionNotFound
+from server.errors import InvalidRequest, ModelUnavailable, PayloadTooLarge, VersionNotFound
 from server.http_app import EXCEPTION_HANDLERS, json_response
 from server.protocol import metadata
 
@@ -60,12 +60,14 @@ class ControlApp:
     def _version(self, request: Request) -> tuple[KnownModel, str, KnownVersion]:
         model = self._operations.find(request.path_params["model"])
         version = request.path_params.get("version", model.route.live)
-        known = model.versions.get(version or "")
+        if version is None:
+            raise ModelUnavailable(f"no version of model '{model.name}' answers; see the index")
+        known = model.versions.get(version)
         if known is None or known.verdict is None:
             raise VersionNotFound(
-                f"model '{model.name}' has no version '{str(version)[:32]}' that can be served"
+                f"model '{model.name}' has no version '{version[:32]}' that can be served"
             )
-        return model, str(version), known
+        return model, version, known
 
     async def model_metadata(self, request: Request) -> Response:
         """Describe a model's tensors."""
@@ -81,9 +83,15 @@ class ControlApp:
     async def model_ready(self, request: Request) -> Response:
         """Say whether a model, or one version of it, answers."""
         model = self._operations.find(request.path_params["model"])
-        version = request.path_params.get("version", model.route.live)
-        rows = self._operations.model_rows(model)
-        is_ready = any(row["version"] == version and row["state"] == "READY" for row in rows)
+        version = request.path_params.get("version")
+        if version is not None and version not in model.versions:
+            raise VersionNotFound(f"model '{model.name}' has no version '{version[:32]}'")
+        # What is live is ready even while new files of it are being loaded.
+        is_ready = any(
+            row["live"] or (row["state"] == "READY" and version is not None)
+            for row in self._operations.model_rows(model)
+            if version in (None, row["version"])
+        )
         return json_response(
             metadata.model_ready(model.name, is_ready=is_ready), 200 if is_ready else 503
         )
@@ -111,7 +119,7 @@ class ControlApp:
 
     async def index(self, request: Request) -> Response:
         """Return the repository's index."""
-        ready_only = ready_filter(await request.body())
+        ready_only = ready_filter(await _body(request))
         return json_response(self._operations.index(ready_only=ready_only))
 
     async def load(self, request: Request) -> Response:
@@ -134,9 +142,22 @@ class ControlApp:
         return Response(page, headers={"content-type": content_type})
 
 
+async def _body(request: Request) -> bytes:
+    """Read a request's body, but no more of it than calls of the control port need.
+
+    Starlette's own limit would answer with plain text, and errors are JSON here, all of them.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"the body may have {MAX_BODY_BYTES} bytes here")
+    return bytes(body)
+
+
 async def _parameters(request: Request) -> dict[str, Any]:
     """Read the `parameters` of a load or unload call; the body may be empty."""
-    body = await request.body()
+    body = await _body(request)
     if not body.strip():
         return {}
     try:
@@ -173,6 +194,4 @@ def build_app(app: ControlApp) -> Starlette:
             Route(prefix + "/config", app.model_config),
             Route(prefix + "/stats", app.statistics),
         ]
-    return Starlette(
-        routes=routes, exception_handlers=EXCEPTION_HANDLERS, max_body_size=MAX_BODY_BYTES
-    )
+    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
