@@ -95,6 +95,10 @@ class Control:
 
     async def _look_then_watch(self) -> None:
         await self._catalog.refresh()
+        while self._catalog.repository_error:
+            # Nothing is known yet, so nothing may be taken away: what was served before stays.
+            await asyncio.sleep(self._charter.settings.poll_seconds)
+            await self._catalog.refresh()
         await self._catalog.all_checks()
         self._router.settle()
         await self._catalog.watch()
@@ -126,6 +130,9 @@ class Control:
         self._router.note()
 
     def _collect(self) -> list[Metric]:
+        if self._router.state.is_settled:
+            # Workers count on for a moment after a model has gone.
+            self._totals.keep_only(set(self._catalog.models))
         return exposition.collect(
             Sources(
                 self._totals,
