@@ -1,0 +1,1 @@
+"""The real thing: whole gateways, started, asked, hurt and stopped."""
