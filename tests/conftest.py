@@ -5,10 +5,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support import models
 from tests.support.gateway import Gateway, running
+
+# Machines differ in speed: no test fails because an example took long.
+hypothesis.settings.register_profile(
+    "tidegate", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tidegate")
 
 StartGateway = Callable[..., AbstractContextManager[Gateway]]
 
