@@ -64,7 +64,14 @@ class Session:
             tuple(map(_describe, session.get_inputs())),
             tuple(map(_describe, session.get_outputs())),
         )
-        return cls(session, signature)
+        opened = cls(session, signature)
+        if opened._has_bf16 and any(spec.datatype.is_text for spec in signature.inputs):
+            # The way for BF16 is ONNX Runtime's own values, and it makes none from our strings.
+            raise ModelInvalid(
+                "it takes BYTES and has BF16 tensors, which ONNX Runtime cannot run from Python",
+                fix="cast the BF16 inputs and outputs to FP32 inside the model",
+            )
+        return opened
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run the model once on `inputs`, in the signature's order; return all outputs.
@@ -121,5 +128,7 @@ def _describe(node: Any) -> TensorSpec:
 
 def _reason(error: Exception, path: Path) -> str:
     """Return ONNX Runtime's words without our paths, on one line, shortened."""
-    text = str(error).replace(f"{path.parent}/", "").replace(str(path.parent), "")
+    text = str(error)
+    for folder in (path.absolute().parent, path.resolve().parent):  # It looks behind links.
+        text = text.replace(f"{folder}/", "").replace(str(folder), "")
     return " ".join(text.split())[:400]
