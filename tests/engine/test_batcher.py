@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -27,9 +27,7 @@ def affine(tmp_path_factory: pytest.TempPathFactory) -> Counted:
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(turns=st.lists(st.lists(st.integers(1, MAX_ROWS), max_size=6), max_size=6))
 def test_each_caller_gets_exactly_its_own_rows(
     affine: Counted, execution: Execution, turns: list[list[int]]

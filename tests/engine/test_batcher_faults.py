@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -42,9 +42,7 @@ members = st.lists(st.integers(0, TABLE_ROWS), min_size=1, max_size=3)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(requests=st.lists(members, min_size=1, max_size=6))
 def test_only_the_members_at_fault_fail(
     gather: Counted, execution: Execution, requests: list[list[int]]
