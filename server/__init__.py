@@ -1,3 +1,3 @@
-"""A gateway that serves ONNX models, batches requests, mirrors traffic and watches for drift."""
+"""A gateway that serves versioned ONNX models and batches their requests on the CPU."""
 
 __version__ = "0.1.0"
