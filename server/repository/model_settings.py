@@ -4,6 +4,7 @@ Decides the order and the form of model.toml. Reads the two files; everything el
 """
 
 import contextlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,15 @@ from server.repository import triton_config
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
 
 _FIX = f"mend {SETTINGS_FILE}"
+
+_TRITON_WORDS = {
+    "max_rows": "max_batch_size",
+    "max_delay_ms": "max_queue_delay_microseconds",
+    "queue_rows": "max_queue_size",
+    "instances": "the count of instance_group",
+    "threads": "intra_op_thread_count",
+}
+"""Where a setting comes from in config.pbtxt, if it has another name there."""
 
 
 class _Input(BaseModel):
@@ -69,7 +79,10 @@ def read_setup(
     try:
         settings = ModelSettings.model_validate(values)
     except ValidationError as error:
-        raise ModelInvalid(f"{TRITON_FILE}: {_first(error)}", fix=f"mend {TRITON_FILE}") from None
+        # Defaults and model.toml have been checked, and a load call's words before they are kept.
+        words = _TRITON_WORDS.get(str(error.errors()[0]["loc"][0]))
+        problem = f"{words} is {_first(error)}" if words else _first(error)
+        raise ModelInvalid(f"{TRITON_FILE}: {problem}", fix=f"mend {TRITON_FILE}") from None
     return ModelSetup(
         settings,
         triton.is_batched,
@@ -84,12 +97,14 @@ def _read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
     try:
         document = tomllib.loads(text)
         own = _ModelFile.model_validate(document)
-    except tomllib.TOMLDecodeError as error:
-        raise ModelInvalid(f"{path.name}: {error}", fix=_FIX) from None
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         line = line_of(text, key)
         raise ModelInvalid(f"{path.name}, line {line}: {_first(error)}", fix=_FIX) from None
+    except ValueError as error:  # Not TOML, or a number with more digits than Python reads.
+        raise ModelInvalid(f"{path.name}: {error}", fix=_FIX) from None
+    except RecursionError:
+        raise ModelInvalid(f"{path.name}: nested too deeply", fix=_FIX) from None
     given = {name: getattr(own, name) for name in own.model_fields_set - {"inputs"}}
     return given, {name: one.features for name, one in own.inputs.items()}
 
@@ -136,25 +151,33 @@ def override_from_config(config: object) -> dict[str, Any]:
 def _max_rows_from_json(value: object) -> int:
     # Refused here: once noted down, a wrong value would be held against the model's files.
     with contextlib.suppress(ValidationError):
-        if type(value) is int:
-            return ModelSettings(max_rows=value).max_rows
+        return ModelSettings(max_rows=_whole(value)).max_rows
     raise InvalidRequest(
         f"'max_batch_size' must be a whole number from 1 to 65536, got {str(value)[:32]}"
     )
 
 
+def _whole(value: object) -> int:
+    """Return a whole number, which protobuf's JSON may carry as text; -1 for anything else."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value):
+        return int(value)
+    return -1
+
+
 def _policy_from_json(value: object) -> str:
     match value:
-        case {"latest": {"num_versions": int(number)}} if number > 0:
-            return f"latest:{number}"
-        case {"latest": _}:
-            return "latest:1"
+        case {"latest": {**latest}}:
+            number = _whole(latest.get("num_versions", 1))
+            if number >= 0:
+                return f"latest:{max(number, 1)}"
         case {"all": _}:
             return "all"
-        case {"specific": {"versions": [*numbers]}} if numbers and all(
-            str(number).isdigit() and int(number) > 0 for number in numbers
-        ):
-            return "specific:" + ",".join(str(int(number)) for number in numbers)
+        case {"specific": {"versions": [*versions]}}:
+            numbers = [_whole(version) for version in versions]
+            if numbers and min(numbers) > 0:
+                return "specific:" + ",".join(map(str, numbers))
     raise InvalidRequest(
         '\'version_policy\' must be {"latest": {"num_versions": N}}, {"all": {}} or '
         '{"specific": {"versions": [N, …]}}'
