@@ -36,13 +36,14 @@ def load_json(body: bytes | memoryview) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        text = bytes(body)
-        if b"NaN" not in text and b"Infinity" not in text:
+        raw = bytes(body)
+        if b"NaN" not in raw and b"Infinity" not in raw:
             raise BadJson(f"the body is not valid JSON: {error}") from None
     try:
-        if b"\\ud" in text.lower():  # A lone surrogate, which only this parser would let through.
+        text = raw.decode()  # From bytes, this parser would guess the encoding.
+        if "\\ud" in text.lower():  # A lone surrogate, which only this parser would let through.
             raise ValueError("surrogate escapes cannot be mixed with NaN or Infinity")
-        return json.loads(text, parse_float=_finite_float)
+        return json.loads(text, parse_float=_finite_float, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise BadJson(f"the body is not valid JSON: {error}") from None
 
@@ -52,6 +53,12 @@ def _finite_float(text: str) -> float:
     if math.isinf(value):
         raise ValueError(f"number is infinity when parsed as double: {text[:40]}")
     return value
+
+
+def _whole(text: str) -> int | float:
+    """Read an integer, or the float nearest to one of more than 64 bits, as orjson does."""
+    value = int(text) if len(text) <= 20 else 1 << 64
+    return value if -(1 << 63) <= value < 1 << 64 else _finite_float(text)
 
 
 def pack(data: object, spec: TensorSpec, shape: tuple[int, ...], *, may_hold_bool: bool) -> Data:
@@ -65,7 +72,7 @@ def pack(data: object, spec: TensorSpec, shape: tuple[int, ...], *, may_hold_boo
 
     """
     if type(data) is not list:
-        raise InvalidInput(f"input '{spec.name}': data must be a list, got {_kind(data)}")
+        raise InvalidInput(f"input '{spec.name}': data must be a list, got {kind(data)}")
     items = math.prod(shape)
     flat = data if len(data) == items and not _nested(data) else _flatten(data, spec, shape)
     if len(flat) != items:
@@ -157,12 +164,11 @@ def _refuse(flat: list[Any], spec: TensorSpec) -> NoReturn:
     expects = _EXPECTS.get(name, "a number" if spec.datatype.is_float else "an integer")
     for position, value in enumerate(flat):
         if not _holds(value, spec.datatype):
-            in_range = type(value) in (int, float) and (
-                spec.datatype.is_float or type(value) is int
-            )
-            wanted = f"a value in its range; {name} cannot hold it" if in_range else expects
+            is_kind = type(value) is int or (type(value) is float and spec.datatype.is_float)
+            is_number = is_kind and name not in _EXPECTS
+            wanted = f"a value in its range; {name} cannot hold it" if is_number else expects
             raise InvalidInput(
-                f"input '{spec.name}': element {position} of data is {_kind(value)}; "
+                f"input '{spec.name}': element {position} of data is {kind(value)}; "
                 f"{name} expects {wanted}"
             )
     raise InvalidInput(f"input '{spec.name}': data does not fit {name}")
@@ -187,7 +193,7 @@ def _holds(value: object, datatype: Datatype) -> bool:
     return True
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
     """Name a JSON value for an error text, shortened, so that an answer cannot be made long."""
     match value:
         case None:

@@ -136,15 +136,20 @@ def _input_index(item: object, signature: Signature) -> int:
     index = signature.input_index.get(name) if type(name) is str else None
     if index is None:
         known = ", ".join(f"'{spec.name}'" for spec in signature.inputs)
-        raise InvalidInput(f"the model has no input '{str(name)[:64]}'; its inputs are {known}")
+        raise InvalidInput(f"the model has no input '{_word(name)}'; its inputs are {known}")
     return index
+
+
+def _word(value: object) -> str:
+    """Name what stands where a word is due. A nested list can be too deep for `str`."""
+    return value[:64] if type(value) is str else json_data.kind(value)
 
 
 def _shape(item: dict[str, Any], spec: TensorSpec) -> tuple[int, ...]:
     if item.get("datatype") != spec.datatype.name:
         raise InvalidInput(
             f"input '{spec.name}': the model expects datatype {spec.datatype.name}, "
-            f"got {str(item.get('datatype'))[:64]}"
+            f"got {_word(item.get('datatype'))}"
         )
     shape = item.get("shape")
     # The common case without the general check: a free first dimension, the rest as it must be.
@@ -241,11 +246,11 @@ def _options(document: dict[str, Any], request: InferRequest, signature: Signatu
 
 def _timeout(value: object) -> float | None:
     """Read the protocol's `timeout` in microseconds; 0 means none."""
-    if value is None or value == 0:
+    if value is None:
         return None
     if type(value) is not int or value < 0:
         raise InvalidRequest("parameter 'timeout' must be a whole number of microseconds")
-    return value / 1e6
+    return value / 1e6 or None
 
 
 def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], ...]:
@@ -258,7 +263,7 @@ def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], .
         if index is None:
             known = ", ".join(f"'{spec.name}'" for spec in signature.outputs)
             raise InvalidRequest(
-                f"the model has no output '{str(name)[:64]}'; its outputs are {known}"
+                f"the model has no output '{_word(name)}'; its outputs are {known}"
             )
         if index in wanted:
             raise InvalidRequest(f"output '{name}' is asked for twice")
