@@ -1,0 +1,165 @@
+"""What the documents show is what a gateway with the example models does."""
+
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from sklearn.datasets import load_breast_cancer
+
+from tests.support import documents
+from tests.support.documents import ROOT, Block, Example, in_code, page, tables
+from tests.support.gateway import Gateway, call, eventually, running
+
+DATA, CONTROL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
+TIDEGATE = [sys.executable, "-m", "server"]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with the example models, on other ports than the documents name."""
+    with running(ROOT / "models", tmp_path_factory.mktemp("docs") / "state") as one:
+        yield one
+
+
+def ask(command: documents.Curl, gateway: Gateway) -> Any:
+    """Do what a documented curl command does, at this gateway's ports; return its JSON."""
+    url = command.url.replace(DATA, gateway.data).replace(CONTROL, gateway.control)
+    assert url != command.url, "an example names the ports that `make serve` has"
+    request = urllib.request.Request(url, command.body, command.headers, method=command.method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return documents.parsed(answer.read())
+    except urllib.error.HTTPError as error:
+        return documents.parsed(error.read())
+
+
+CONSOLE = [one for block in documents.blocks("console") for one in documents.examples(block)]
+
+
+@pytest.mark.parametrize("example", CONSOLE, ids=lambda example: example.where)
+def test_an_example_answers_what_is_shown(gateway: Gateway, example: Example) -> None:
+    """Each curl line of the documents gets the answer that stands below it."""
+    got = ask(documents.curl(example.words), gateway)
+
+    assert documents.difference(documents.parsed(example.output), got) == ""
+
+
+def python_blocks() -> list[tuple[Block, str]]:
+    """Return each Python block with the text block that shows what it prints, empty if none."""
+    found = []
+    for block in documents.blocks("python"):
+        after = page(block.page).split(block.text, 1)[1]
+        shown = re.match(r"```\n\n```text\n(.*?)^```", after, re.MULTILINE | re.DOTALL)
+        found.append((block, shown[1] if shown else ""))
+    return found
+
+
+@pytest.mark.parametrize(("block", "shown"), python_blocks(), ids=str)
+def test_a_python_example_prints_what_is_shown(
+    gateway: Gateway, block: Block, shown: str, tmp_path: Any
+) -> None:
+    """Each Python block runs, and prints what stands below it."""
+    code = block.text.replace(DATA.removeprefix("http://"), gateway.data.removeprefix("http://"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown
+
+
+def test_the_readme_shows_what_is_served(gateway: Gateway) -> None:
+    """The table in the README is that of `tidegate model list`, and both addresses follow it."""
+    listed = subprocess.run(
+        [*TIDEGATE, "model", "list"],
+        env={**os.environ, "TIDEGATE_URL": gateway.control, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    table = "\n".join(line.rstrip() for line in listed.stdout.splitlines())
+
+    shown = next(block.text for block in documents.blocks("text") if block.page == "README.md")
+    assert shown.startswith(table + "\n\n")
+    log = gateway.log_path.read_text()
+    for line in shown.removeprefix(table).split("\n"):
+        assert line.replace(DATA, gateway.data).replace(CONTROL, gateway.control) in log
+
+
+def test_the_documented_check_succeeds() -> None:
+    """The check that docs and docstring name finds that the example model can be served."""
+    done = subprocess.run(
+        [*TIDEGATE, "model", "check", "models/breast-cancer/2", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert documents.parsed(done.stdout)[0]["golden_rows"] > 0
+
+
+@pytest.fixture(scope="module")
+def exported(gateway: Gateway) -> dict[str, Metric]:
+    """Return every exported family by the name of its samples, none of them without samples."""
+    row = {"name": "features", "datatype": "FP32", "shape": [1, 10], "data": [0.0] * 10}
+    body = {"inputs": [row]}
+    assert call(f"{gateway.data}/v2/models/diabetes/infer", body).status == 200
+    late = {**body, "parameters": {"timeout": 1}}
+    assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status == 504
+
+    def families() -> dict[str, Metric]:
+        found = list(text_string_to_metric_families(gateway.metrics()))
+        return {} if any(not one.samples for one in found) else {named(one): one for one in found}
+
+    result: dict[str, Metric] = eventually(families)
+    return result
+
+
+def named(family: Metric) -> str:
+    """Return a family's name as its samples and the documents write it."""
+    return family.name + {"counter": "_total"}.get(family.type, "")
+
+
+def test_every_exported_metric_is_documented_and_no_other(exported: dict[str, Metric]) -> None:
+    """The tables of docs/metrics.md name exactly the families that a gateway exports."""
+    rows = tables(page("docs/metrics.md"), "Metric")
+
+    assert sorted(in_code(row["Metric"])[0] for row in rows) == sorted(exported)
+
+
+def test_metrics_have_the_documented_type_and_labels(exported: dict[str, Metric]) -> None:
+    """Type and labels of each family are those of its row."""
+    for row in tables(page("docs/metrics.md"), "Metric"):
+        name = in_code(row["Metric"])[0]
+        assert row["Type"] == exported[name].type, name
+        for sample in exported[name].samples:
+            assert sample.labels.keys() - {"le"} == set(in_code(row["Labels"])), name
+
+
+def test_metrics_named_anywhere_are_exported(exported: dict[str, Metric]) -> None:
+    """A metric that a page mentions, in a query for instance, exists."""
+    known = {sample.name for family in exported.values() for sample in family.samples}
+    for path in documents.pages():
+        for name in re.findall(r"\btidegate_\w+[a-z](?!\w|…|_)", path.read_text(encoding="utf-8")):
+            assert name in known | exported.keys(), f"{path.name}: {name}"
+
+
+def test_the_first_prediction_is_of_a_real_row_and_right() -> None:
+    """The README's first row is scikit-learn's own, and its answer is the known diagnosis."""
+    data = load_breast_cancer()
+    first = next(example for example in CONSOLE if example.where.startswith("README.md"))
+    body = documents.parsed(documents.curl(first.words).body or b"")
+    answer = documents.parsed(first.output)
+
+    assert body["inputs"][0]["data"] == data.data[0].tolist()
+    assert answer["outputs"][0]["data"] == [data.target_names[data.target[0]]]
