@@ -71,7 +71,6 @@ def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]])
     link = socket.socket(fileno=int(sys.argv[1]))
     die_with_parent(int(sys.argv[2]))
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one decides.
     charter = channel.decode_charter(_read_line(link))
     link.setblocking(False)
     configure_logs(charter.settings, charter.name)
@@ -87,7 +86,10 @@ def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]])
             beating.cancel()
 
     _calm_collector()
-    sys.exit(uvloop.run(run()))
+    code = uvloop.run(run())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # Another way out would wait for threads, and a model may never end.
 
 
 def _calm_collector() -> None:

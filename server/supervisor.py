@@ -31,6 +31,8 @@ from server.wire.channel import Charter
 log = structlog.get_logger()
 
 _EXIT_CUT_OFF = 3
+_GOOD_ENDS = (0, -signal.SIGTERM)
+"""How a child ends when it is told to; by the signal itself before it can listen to signals."""
 _ABORT_PATIENCE_SECONDS = 2.0
 _STOP_MARGIN_SECONDS = 5.0
 _CONTROL_STOP_SECONDS = 10.0
@@ -149,7 +151,7 @@ class Supervisor:
             _signal(child, signal.SIGKILL)
             assert child.process is not None, "only started children are in the list"
             child.process.wait()
-        return not living and all(code == 0 for code in codes)
+        return not living and all(code in _GOOD_ENDS for code in codes)
 
     def _turn(self, children: list[Child], *, may_start: bool) -> None:
         """Look at every child once, then wait until something happens."""
@@ -179,11 +181,12 @@ class Supervisor:
         inherited = [theirs.fileno()]
         if charter.listen_fd >= 0:
             inherited.append(charter.listen_fd)
-        child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
-            pass_fds=inherited,
-            stdin=subprocess.DEVNULL,
-        )
+        with _without_interrupts():
+            child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+            )
         theirs.close()
         ours.sendall(channel.encode_charter(charter))
         ours.setblocking(False)
@@ -266,6 +269,19 @@ class Supervisor:
     def _told_to_stop(self, number: int, frame: object) -> None:
         del number, frame
         self._stops += 1
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Have processes that start here never see Ctrl-C: it reaches the whole group; one decides.
+
+    A blocked signal stays blocked in a new program, so the child is safe from its first moment.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _has_ended(child: Child) -> bool:

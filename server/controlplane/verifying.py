@@ -92,6 +92,7 @@ class Verifier:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=_MAX_LINE_BYTES,
+                start_new_session=True,  # Ctrl-C is for the supervisor to answer.
             )
         return self._process
 
