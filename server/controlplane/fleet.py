@@ -159,6 +159,10 @@ class Fleet:
             return None
         return each.pop()
 
+    def loaded_somewhere(self, model: str) -> set[str]:
+        """Return the versions that any worker has loaded, with whatever files."""
+        return {version for one in self._serving() for version in one.loaded.get(model, {})}
+
     def failures(self, model: str) -> Mapping[str, Failure]:
         """Return what any worker could not load, by version."""
         found: dict[str, Failure] = {}

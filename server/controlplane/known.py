@@ -61,11 +61,11 @@ class KnownModel:
     is_unloaded: bool = False
     """An operator unloaded it; it stays so until an operator loads it."""
 
-    def servable(self, failures: dict[str, Failure]) -> dict[str, str]:
+    def servable(self, failures: dict[str, Failure], somewhere: set[str]) -> dict[str, str]:
         """Return the digest of each version that may be served.
 
-        A version that a worker could not load is not, unless it is live: what answers on some
-        workers is not taken from all of them.
+        A version that a worker could not load is not, unless it is live and some worker has it
+        (`somewhere`): what answers on some workers is not taken from all of them.
         """
         if self.is_unloaded or self.setup is None:
             return {}
@@ -74,7 +74,7 @@ class KnownModel:
             for version, known in self.versions.items()
             if known.plan is not None
             and (
-                version == self.route.live
+                (version == self.route.live and version in somewhere)
                 or version not in failures
                 or failures[version].digest != known.plan.digest
             )

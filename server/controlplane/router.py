@@ -83,7 +83,7 @@ class Router:
         for model in self._models.values():
             model.forget_gone()
             failures = dict(self._fleet.failures(model.name))
-            servable = model.servable(failures)
+            servable = model.servable(failures, self._fleet.loaded_somewhere(model.name))
             if not servable or model.setup is None:
                 model.route = NO_ROUTE
                 continue

@@ -51,7 +51,10 @@ def next_route(
     more; one that is live answers until another can.
     """
     selected = select(policy, servable.keys() - leaving)
-    ready = [version for version in selected if (version, servable[version]) in loaded_everywhere]
+    # What is live gives way to what is preferred to it only: while a worker that starts again has
+    # just the older version, or loads new files of the live one, the older one is not brought back.
+    better = selected[selected.index(route.live) :] if route.live in selected else selected
+    ready = [version for version in better if (version, servable[version]) in loaded_everywhere]
     live = ready[-1] if ready else None
     if live is None and route.live in servable:
         live = route.live  # Nothing selected is ready yet: what answers goes on answering.
