@@ -31,7 +31,7 @@ from server.dataplane.exchanges import ColdExchange, Exchange, HotExchange, Refu
 from server.dataplane.plane import Plane
 from server.dataplane.request_reader import IDLE, RequestReader
 from server.dataplane.telemetry import UNKNOWN
-from server.errors import TidegateError, TooManyConnections
+from server.errors import MemoryBudget, TidegateError, TooManyConnections
 from server.protocol import request_headers
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import response_head
@@ -42,6 +42,21 @@ log = structlog.get_logger()
 MAX_PIPELINED = 32
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS = 2.0
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, in which only the connection resumes reading.
+
+    A cycle resumes whenever its application receives. Ours are given whole requests, and what has
+    been paused because the line is long, or because the client does not read, must stay paused.
+    """
+
+    def resume_reading(self) -> None:
+        """Do nothing, when a cycle says so."""
+
+    def read_on(self) -> None:
+        """Resume reading."""
+        super().resume_reading()
 
 
 class Connection(asyncio.Protocol):
@@ -65,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._logger = logging.getLogger("uvicorn.error")
         # Of this connection.
         self._transport: asyncio.Transport
-        self._flow: FlowControl
+        self._flow: _Flow
         self._reader = RequestReader(self, plane.settings, plane.budget)
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
@@ -78,7 +93,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the socket, or refuse it when there are too many."""
         self._transport = transport
-        self._flow = FlowControl(transport)
+        self._flow = _Flow(transport)
         self._reader.mark(self._loop.time())
         plane = self.plane
         plane.connections.add(self)
@@ -120,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._stalled_since = None
         self._flow.resume_writing()
         if len(self._exchanges) < MAX_PIPELINED:
-            self._flow.resume_reading()
+            self._flow.read_on()
 
     # What the reader tells.
 
@@ -174,7 +189,7 @@ class Connection(asyncio.Protocol):
             self._continue_due = False
             self._transport.write(_CONTINUE)
         if self._flow.read_paused and self._stalled_since is None:
-            self._flow.resume_reading()
+            self._flow.read_on()
         self._reader.mark(self.plane.clock)
 
     def refuse(self, error: TidegateError) -> None:
@@ -206,6 +221,7 @@ class Connection(asyncio.Protocol):
             if isinstance(exchange, HotExchange):
                 exchange.is_gone = True
             elif isinstance(exchange, ColdExchange):
+                self._release(exchange)
                 exchange.cycle.disconnected = True
                 exchange.cycle.message_event.set()
         self._exchanges.clear()
@@ -213,12 +229,16 @@ class Connection(asyncio.Protocol):
     # The cold path.
 
     def _start_cold(self, *, close: bool) -> None:
+        scope = self._reader.scope(
+            client=get_remote_addr(self._transport),
+            server=get_local_addr(self._transport),
+            state=self._app_state.copy(),
+        )
+        held_bytes = len(self._reader.body) if self._exchanges else 0
+        if not self.plane.budget.take(held_bytes):
+            raise MemoryBudget("too many request bytes are in flight")
         cycle = RequestResponseCycle(
-            scope=self._reader.scope(  # type: ignore[arg-type]
-                client=get_remote_addr(self._transport),
-                server=get_local_addr(self._transport),
-                state=self._app_state.copy(),
-            ),
+            scope=scope,  # type: ignore[arg-type]
             transport=self._transport,
             flow=self._flow,
             logger=self._logger,
@@ -233,12 +253,17 @@ class Connection(asyncio.Protocol):
         cycle.body = bytearray(self._reader.body)
         cycle.more_body = False
         cycle.message_event.set()
-        self._exchanges.append(ColdExchange(cycle))
+        self._exchanges.append(ColdExchange(cycle, held_bytes))
         self.advance()
 
     def _run_cold(self, exchange: ColdExchange) -> None:
         exchange.is_started = True
+        self._release(exchange)
         self.keep(self._loop.create_task(exchange.cycle.run_asgi(self._app)))
+
+    def _release(self, exchange: ColdExchange) -> None:
+        self.plane.budget.give_back(exchange.held_bytes)
+        exchange.held_bytes = 0
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Hold on to a task until it is done; uvicorn waits for these when it stops."""

@@ -81,8 +81,10 @@ class ColdExchange:
     response: bytes | None = None
     close = False
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, held_bytes: int) -> None:
         self.cycle = cycle
+        self.held_bytes = held_bytes
+        """What its body takes from the budget while it waits for its turn."""
         self.is_started = False
 
 
