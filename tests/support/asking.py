@@ -21,9 +21,8 @@ def infer_body(rows: Any, name: str = "x", datatype: str = "FP32", **more: Any) 
 
 
 def affine_data(rows: Any) -> list[float]:
-    """Return what the affine model answers, flat, as the protocol writes it."""
-    values: list[float] = (np.array(rows, np.float32) * 2 + 1).ravel().tolist()
-    return values
+    """Return what the affine model answers, flat, in the shortest digits that mean each number."""
+    return [float(str(value)) for value in (np.array(rows, np.float32) * 2 + 1).ravel()]
 
 
 def data_of(answer: RawAnswer, output: int = 0) -> Any:
