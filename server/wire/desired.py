@@ -104,6 +104,6 @@ def read_file(state_dir: Path, repository: Path) -> DesiredState | None:
     """Return the last desired state that control saved for a repository, or None."""
     try:
         state = decode((state_dir / FILE_NAME).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return state if state.repository == str(repository) else None
