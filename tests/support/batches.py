@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from server.errors import TidegateError
 from server.tensors import Array, Data
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 20.0
 
 
 class Request:
@@ -163,17 +163,21 @@ def opened(folder: Path, content: bytes, kind: type[S]) -> S:
     return session
 
 
-def on_loop(scenario: Callable[[], Awaitable[T]]) -> T:
+def on_loop(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a scenario on the event loop that workers use; what a callback raises fails it."""
 
     async def watched() -> T:
+        running = asyncio.create_task(scenario())
         raised: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: raised.append(context.get("exception") or context["message"])
-        )
-        result = await scenario()
+
+        def on_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            raised.append(context.get("exception") or context["message"])
+            running.cancel()
+
+        asyncio.get_running_loop().set_exception_handler(on_error)
+        await asyncio.wait([running])
         assert not raised, raised
-        return result
+        return await running
 
     return uvloop.run(watched())
 
