@@ -213,7 +213,7 @@ class Predictor:
                 model=served.model,
                 version=served.version,
                 rows=batch.rows,
-                error=str(batch.error.__cause__ or batch.error)[:500],
+                error=_without_data(batch.error.__cause__ or batch.error),
             )
             outcomes = [entry.fail(batch.error) for entry in entries]
         else:
@@ -346,3 +346,8 @@ def _rows_of(data: Data, all_rows: int, first: int, rows: int) -> Data:
     stride = len(data) // all_rows
     part = slice(first * stride, (first + rows) * stride)
     return data[part] if isinstance(data, list) else memoryview(data)[part]
+
+
+def _without_data(error: BaseException) -> str:
+    """Return what may be logged of an error: ONNX Runtime's last words quote the caller's data."""
+    return str(error).partition("Status Message:")[0].strip()[:500]
