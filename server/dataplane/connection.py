@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
         self._continue_due = False
-        self._stalled_since: float | None = None
+        self._stalled_since: float | None = None  # The client reads slowly, and last read then.
+        self._unread = 0
         self._linger_until: float | None = None
 
     # What asyncio tells.
@@ -282,19 +283,26 @@ class Connection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """Act if one of the connection's time-outs has passed; called by the sweep."""
-        settings = self.plane.settings
-        if self._linger_until is not None:
+        if self._stalled_since is not None or self._transport.is_closing():
+            self._cut_off_if_stuck(now)
+        elif self._linger_until is not None:
             if now > self._linger_until:
                 self._transport.close()
-        elif self._stalled_since is not None:
-            if now - self._stalled_since > settings.write_timeout_seconds:
-                self._transport.abort()
         elif not self._is_last and not self._exchanges:
             error = self._reader.overdue(now)
             if error is not None:
                 self.refuse(error)
             elif self._reader.is_idle_too_long(now):
                 self._transport.close()
+
+    def _cut_off_if_stuck(self, now: float) -> None:
+        """Give up a client that has not read anything for too long; closing waits for it, too."""
+        unread = self._transport.get_write_buffer_size()
+        if self._stalled_since is None or unread != self._unread:
+            self._stalled_since = now
+        elif now - self._stalled_since > self.plane.settings.write_timeout_seconds:
+            self._transport.abort()
+        self._unread = unread
 
     def shutdown(self) -> None:
         """Close when what is under way has been answered; uvicorn calls this when it stops."""
