@@ -142,6 +142,14 @@ class VersionTelemetry:
         if not len(batches):
             return
         kept = self._kept.get(group, [])
+        try:
+            inputs = _joined(self._signature.inputs, [inputs for inputs, _ in kept])
+            outputs = _joined(self._signature.outputs, [outputs for _, outputs in kept])
+        except ValueError:
+            # ONNX Runtime lets a model answer in other shapes than it declares, and from one batch
+            # to the next in others again. That costs its record, never the counts of all versions.
+            self._owner.records_dropped += 1
+            return
         records = BatchRecords(
             self.model,
             self.version,
@@ -150,8 +158,8 @@ class VersionTelemetry:
             self._owner.generation,
             batches,
             waits,
-            _joined(self._signature.inputs, [inputs for inputs, _ in kept]),
-            _joined(self._signature.outputs, [outputs for _, outputs in kept]),
+            inputs,
+            outputs,
         )
         self._owner.send_records(records)
 
