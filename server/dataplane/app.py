@@ -222,18 +222,21 @@ class DataApp:
 
     async def v1_model(self, request: Request) -> Response:
         """Say a model's state, in the words of both TensorFlow Serving and KServe."""
-        name = request.path_params["model"]
+        name, asked = request.path_params["model"], request.path_params.get("version")
         route = self._model(request)
+        if asked is not None:
+            self._served(request)  # Or the error that says why that version does not answer.
+        is_ready = asked is not None or route.live is not None
         statuses = [
             {
                 "version": version,
                 "state": "AVAILABLE",
                 "status": {"error_code": "OK", "error_message": ""},
             }
-            for version in route.versions
+            for version in (route.versions if asked is None else (asked,))
         ]
-        body = {"name": name, "ready": route.live is not None, "model_version_status": statuses}
-        return json_response(body, 200 if route.live is not None else 503)
+        body = {"name": name, "ready": is_ready, "model_version_status": statuses}
+        return json_response(body, 200 if is_ready else 503)
 
 
 async def _until_gone(request: Request) -> None:
