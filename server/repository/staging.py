@@ -77,10 +77,10 @@ class Store:
             OSError: the store cannot be written.
 
         """
-        hashes = {name: _hash(folder.path / name) for name in folder.files}
+        sizes = {entry[0]: entry[1] for entry in folder.fingerprint}
+        hashes = {name: _hash(folder.path / name, sizes[name]) for name in folder.files}
         _check_manifest(folder, hashes)
         files = {name: digest for name, digest in hashes.items() if name not in SIDECARS}
-        sizes = {entry[0]: entry[1] for entry in folder.fingerprint}
         digest = _digest(files, sizes)
         path = self.path_of(digest)
         if not self._is_good(digest, files):
@@ -95,7 +95,7 @@ class Store:
             return True
         try:
             good = all(_hash(path / name) == wanted for name, wanted in files.items())
-        except (ModelInvalid, StillChanging):
+        except (ModelInvalid, StillChanging, OSError):
             good = False
         if good:
             self._checked.add(digest)
@@ -156,16 +156,19 @@ def _digest(files: Mapping[str, str], sizes: Mapping[str, int]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path, size: int | None = None) -> str:
     """Return the SHA-256 of a file's contents.
 
     Raises:
-        StillChanging: the file is not there any more.
+        StillChanging: the file is not there any more, or not of `size` any more.
 
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if size not in (None, file.tell()):
+                raise StillChanging(path.name)
+            return digest
     except (FileNotFoundError, NotADirectoryError):
         raise StillChanging(path.name) from None
     except PermissionError:
