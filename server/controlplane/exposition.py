@@ -114,7 +114,7 @@ def _requests(totals: Totals) -> Iterator[Metric]:
     )
     durations = {
         "request": _duration_family(
-            "request", "From a request's last byte to its answer, for requests that were run"
+            "request", "From a request's last byte to its answer, for requests that were queued"
         ),
         "queue": _duration_family("queue", "From a request's last byte to the start of its batch"),
         "compute": _duration_family("compute", "Run time of the model, once per batch"),
