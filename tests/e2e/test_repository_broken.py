@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,8 @@ def test_a_version_that_breaks_in_place_is_served_as_it_was(shop: Workshop) -> N
 
 def _golden(folder: Path, expected: float) -> None:
     inputs = np.array(ROW, np.float32)
-    np.savez(folder / "golden.npz", **{"inputs/x": inputs, "outputs/y": inputs * 2 + expected})
+    arrays: dict[str, Any] = {"inputs/x": inputs, "outputs/y": inputs * 2 + expected}
+    np.savez(folder / "golden.npz", **arrays)
 
 
 def test_a_version_that_misses_its_golden_rows_is_refused(shop: Workshop) -> None:
@@ -199,7 +201,8 @@ def test_a_version_that_kills_its_checker_is_refused(shop: Workshop) -> None:
 
     with steady_client(shop.gateway, "deadly", {"1": 1}):
         folder.mkdir()
-        np.savez(folder / "golden.npz", **{"inputs/x": np.array([[-2]], np.int32)})
+        fatal: dict[str, Any] = {"inputs/x": np.array([[-2]], np.int32)}
+        np.savez(folder / "golden.npz", **fatal)
         models.put(shop.repository, "deadly", 2, models.crashing())
         row = eventually(
             lambda: (
