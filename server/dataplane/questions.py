@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from server import errors
-from server.errors import ControlUnavailable, TidegateError
+from server.errors import ConfigError, ControlUnavailable, TidegateError
 from server.wire.frames import Kind
 
 ANSWER_SECONDS = 5.0
@@ -21,8 +21,9 @@ ANSWER_SECONDS = 5.0
 _BY_CODE: dict[str, type[TidegateError]] = {
     cls.code: cls
     for cls in vars(errors).values()
-    if isinstance(cls, type) and issubclass(cls, TidegateError)
+    if isinstance(cls, type) and issubclass(cls, TidegateError) and cls is not ConfigError
 }
+"""What control's answers can raise here. ConfigError ends a start, and is not made from a text."""
 
 
 class Questions:
