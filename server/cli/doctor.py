@@ -53,6 +53,7 @@ def doctor(
 
 def _print(findings: list[Finding]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     styles = {"ok": "green", "warning": "yellow", "failure": "red"}
@@ -62,7 +63,7 @@ def _print(findings: list[Finding]) -> None:
     for finding in findings:
         detail = finding.detail + (f"\nfix: {finding.fix}" if finding.fix else "")
         style = styles[finding.status]
-        table.add_row(finding.check, f"[{style}]{finding.status}[/]", detail)
+        table.add_row(finding.check, f"[{style}]{finding.status}[/]", escape(detail))
     Console(highlight=False).print(table)
 
 

@@ -89,20 +89,21 @@ def check(
 
 def _print_report(report: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(highlight=False)
+    path = escape(report["path"])
     if "error" in report:
-        console.print(f"[red]cannot be served[/]  {report['path']}: {report['error']}")
-        console.print(f"  fix: {report['fix']}")
+        console.print(f"[red]cannot be served[/]  {path}: {escape(report['error'])}")
+        console.print(f"  fix: {escape(report['fix'])}")
         return
-    console.print(f"[green]can be served[/]  {report['path']}  (sha256 {report['digest'][:12]})")
+    console.print(f"[green]can be served[/]  {path}  (sha256 {report['digest'][:12]})")
     for side in ("inputs", "outputs"):
         for tensor in report[side]:
-            console.print(
-                f"  {side[:-1]:6} {tensor['name']}  {tensor['datatype']} {tensor['shape']}"
-            )
+            line = f"  {side[:-1]:6} {tensor['name']}  {tensor['datatype']} {tensor['shape']}"
+            console.print(line, markup=False)
     console.print(f"  batched: {'yes' if report['is_batched'] else 'no'}")
     console.print(f"  golden rows compared: {report['golden_rows']}")
     console.print(f"  one row takes {report['batch_seconds'] * 1e6:.0f} microseconds")
     for warning in report["warnings"]:
-        console.print(f"  note: {warning}")
+        console.print(f"  note: {warning}", markup=False)

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from server.supervisor import Supervisor
@@ -32,11 +33,11 @@ def index_table(rows: list[dict[str, Any]]) -> Table:
             detail.append(f"fix: {row['fix']}")
         detail += [f"note: {warning}" for warning in row.get("warnings", ())]
         table.add_row(
-            str(row["name"]),
+            escape(str(row["name"])),
             str(row.get("version", "")),
             f"[{_STYLES.get(state, '')}]{state}[/]",
             "live" if row.get("live") else "",
-            "\n".join(line for line in detail if line),
+            escape("\n".join(line for line in detail if line)),
         )
     return table
 
