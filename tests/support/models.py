@@ -144,6 +144,49 @@ def slow(steps: int = 60, size: int = 512) -> bytes:
     )
 
 
+def loop() -> bytes:
+    """Count to the largest x and answer with x: a huge number keeps the model busy for ever."""
+    kind = TensorProto.INT64
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["count", "one"], ["next"]),
+        ],
+        "body",
+        [
+            tensor("turn", kind, ()),
+            tensor("go", TensorProto.BOOL, ()),
+            tensor("count", kind, (1,)),
+        ],
+        [tensor("go_on", TensorProto.BOOL, ()), tensor("next", kind, (1,))],
+    )
+    return model(
+        [
+            helper.make_node("ReduceMax", ["x"], ["turns"], keepdims=0),
+            helper.make_node("Loop", ["turns", "", "zero"], ["counted"], body=body),
+            helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+            helper.make_node("Add", ["x", "nothing"], ["y"]),
+        ],
+        [tensor("x", kind, ("N", 1))],
+        [tensor("y", kind, ("N", 1))],
+        {"zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64)},
+    )
+
+
+def crashing() -> bytes:
+    """Answer the least whole number / (x + 1): for x = -2 the processor traps, and all ends."""
+    kind = TensorProto.INT32
+    return model(
+        [
+            helper.make_node("Add", ["x", "one"], ["divisor"]),
+            helper.make_node("Div", ["least", "divisor"], ["y"]),
+        ],
+        [tensor("x", kind, ("N", 1))],
+        [tensor("y", kind, ("N", 1))],
+        {"one": np.ones(1, np.int32), "least": np.full(1, -(2**31), np.int32)},
+    )
+
+
 def with_external_data(folder: Path, offset: float = 1.0) -> None:
     """Write an affine model whose weights lie in a file of their own, weights.bin."""
     proto = onnx.load_from_string(
