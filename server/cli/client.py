@@ -3,6 +3,7 @@
 Decides how a failure of a call is told: what, why and what would help.
 """
 
+import http.client
 import json
 import os
 import urllib.error
@@ -16,26 +17,44 @@ DEFAULT_URL = "http://127.0.0.1:8001"
 
 def post(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 300.0) -> Any:
     """Post JSON to the control port and return its answer; end the program if that fails."""
-    request = urllib.request.Request(
-        url.rstrip("/") + path,
-        data=json.dumps(body or {}).encode(),
-        headers={"content-type": "application/json"},
-        method="POST",
-    )
-    if request.type not in ("http", "https"):
-        fail(f"'{url}' is not an http:// address", "name the control port with --url")
+    if not url.startswith(("http://", "https://")):
+        _fail_for_address(url)
     try:
+        request = urllib.request.Request(
+            url.rstrip("/") + path,
+            data=json.dumps(body or {}).encode(),
+            headers={"content-type": "application/json"},
+            method="POST",
+        )
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             content = answer.read()
     except urllib.error.HTTPError as error:
         _fail_with(error)
+    except (ValueError, http.client.InvalidURL):
+        _fail_for_address(url)
     except OSError as error:
         reason = getattr(error, "reason", error)
         fail(
             f"the control port at {url} cannot be reached: {reason}",
             "start the gateway with 'tidegate serve', or name its control port with --url",
         )
-    return json.loads(content) if content else None
+    except http.client.HTTPException:
+        _fail_for_stranger(url)
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        _fail_for_stranger(url)
+
+
+def _fail_for_address(url: str) -> NoReturn:
+    fail(f"'{url}' is not an http:// address", "name the control port with --url")
+
+
+def _fail_for_stranger(url: str) -> NoReturn:
+    fail(
+        f"what answers at {url} is not a control port",
+        "name the control port with --url; 'tidegate serve' prints it",
+    )
 
 
 def _fail_with(error: urllib.error.HTTPError) -> NoReturn:

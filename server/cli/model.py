@@ -7,6 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import typer
 
@@ -36,15 +37,19 @@ def list_models(url: str = _URL, as_json: bool = _JSON) -> None:
 @model_app.command("load")
 def load(name: str, url: str = _URL, as_json: bool = _JSON) -> None:
     """Load a model as it lies in the repository, and wait until every worker has it."""
-    answer = post(url, f"/v2/repository/models/{name}/load")
+    answer = post(url, _path(name, "load"))
     _print_rows(answer["versions"], as_json=as_json)
 
 
 @model_app.command("unload")
 def unload(name: str, url: str = _URL) -> None:
     """Stop serving a model until it is loaded again."""
-    post(url, f"/v2/repository/models/{name}/unload")
+    post(url, _path(name, "unload"))
     typer.echo(f"unloaded {name}", err=True)
+
+
+def _path(name: str, verb: str) -> str:
+    return f"/v2/repository/models/{quote(name, safe='')}/{verb}"
 
 
 def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
