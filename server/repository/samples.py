@@ -64,7 +64,7 @@ def save(path: Path, signature: Signature, inputs: Sequence[Array]) -> None:
 
 def load(path: Path, signature: Signature) -> list[Array]:
     """Read what `save` wrote."""
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return [
             _as_spec(np.asarray(archive[f"inputs/{spec.name}"]), spec) for spec in signature.inputs
         ]

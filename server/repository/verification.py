@@ -28,6 +28,7 @@ ABSOLUTE_TOLERANCE = 1e-5
 """Within these, float results are the same: kernels round differently for other batch sizes."""
 
 _TIMED_RUNS = 5
+_GOLDEN_FIX = "save golden.npz again from this model, or correct the model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,37 +124,64 @@ def _try_made_inputs(session: Session) -> list[Array] | None:
 
 def _check_golden(session: Session, path: Path) -> tuple[list[Array], int]:
     """Run the golden inputs and compare; return them and how many rows they hold."""
-    fix = "save golden.npz again from this model, or correct the model"
     signature = session.signature
-    try:
-        inputs = samples.load(path, signature)
-        with np.load(path, allow_pickle=False) as archive:
-            expected = {
-                spec.name: np.asarray(archive[f"outputs/{spec.name}"])
-                for spec in signature.outputs
-                if f"outputs/{spec.name}" in archive
-            }
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelInvalid(
-            f"golden.npz cannot be used: {str(error)[:200]}; it needs an array 'inputs/NAME' for "
-            "each input and 'outputs/NAME' for the outputs to compare",
-            fix=fix,
-        ) from None
+    inputs, expected = _read_golden(path, signature)
     try:
         outputs = session.run(inputs)
     except ModelFailed as error:
         raise ModelInvalid(
-            f"the model fails on its golden inputs: {str(error.__cause__)[:300]}", fix=fix
+            f"the model fails on its golden inputs: {str(error.__cause__)[:300]}", fix=_GOLDEN_FIX
         ) from None
     for spec, output in zip(signature.outputs, outputs, strict=True):
         if spec.name in expected:
             where = first_difference(output, expected[spec.name], spec.datatype)
             if where:
                 raise ModelInvalid(
-                    f"golden output '{spec.name}' is not what the model answers: {where}", fix=fix
+                    f"golden output '{spec.name}' is not what the model answers: {where}",
+                    fix=_GOLDEN_FIX,
                 )
     rows = len(inputs[0]) if inputs[0].ndim else 1
     return inputs, rows
+
+
+def _read_golden(path: Path, signature: Signature) -> tuple[list[Array], dict[str, Array]]:
+    """Return the golden inputs, in the signature's order, and the outputs to compare by name."""
+    try:
+        inputs = samples.load(path, signature)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            expected = {
+                name.removeprefix("outputs/"): np.asarray(archive[name])
+                for name in archive.files
+                if name.startswith("outputs/")
+            }
+    except Exception as error:  # Any bytes may be in the file; zip and NumPy raise what they like.
+        raise _unusable(str(error) or type(error).__name__) from error
+    problem = _golden_problem(inputs, expected, signature)
+    if problem:
+        raise _unusable(problem)
+    return inputs, expected
+
+
+def _unusable(problem: str) -> ModelInvalid:
+    return ModelInvalid(
+        f"golden.npz cannot be used: {problem[:200]}; it needs an array 'inputs/NAME' for "
+        "each input and 'outputs/NAME' for the outputs to compare",
+        fix=_GOLDEN_FIX,
+    )
+
+
+def _golden_problem(inputs: list[Array], expected: dict[str, Array], signature: Signature) -> str:
+    if not expected:
+        return "it has no outputs"
+    if any(array.size == 0 for array in inputs):
+        return "it has no rows"
+    for name, array in expected.items():
+        if name not in signature.output_index:
+            return f"'outputs/{name}' is no output of the model"
+        datatype = signature.outputs[signature.output_index[name]].datatype
+        if array.dtype.kind not in ("U" if datatype.is_text else "biuf"):
+            return f"'outputs/{name}' is {array.dtype}, the model's is {datatype.name}"
+    return ""
 
 
 def first_difference(got: Array, expected: Array, datatype: Datatype) -> str:
