@@ -1,0 +1,89 @@
+"""What a version's folder and its settings must agree on."""
+
+from pathlib import Path
+
+import pytest
+
+from server.config import ModelSettings
+from server.errors import ModelInvalid
+from server.repository.intake_rules import checked_features, model_file_of
+from server.repository.layout import VersionFolder
+from server.repository.model_settings import ModelSetup
+from server.repository.verification import Verdict
+from server.tensors import DATATYPES, Signature, TensorSpec
+
+INPUTS = {"x": (-1, 3), "y": (-1,), "image": (-1, 2, 2), "open": (-1, -1)}
+VERDICT = Verdict(
+    Signature(tuple(TensorSpec(n, DATATYPES["FP32"], shape) for n, shape in INPUTS.items()), ()),
+    is_batched=True,
+    batch_seconds=0.0,
+    golden_rows=0,
+    warnings=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (("a.bin", "model.onnx"), "model.onnx"),
+        (("model.onnx/model.onnx", "model.onnx/weights.bin"), "model.onnx/model.onnx"),
+        (("model.onnx", "model.onnx/model.onnx"), "model.onnx"),
+    ],
+)
+def test_the_model_is_a_file_or_in_a_folder_of_its_name(files: tuple[str, ...], found: str) -> None:
+    """Both of Triton's forms are found."""
+    assert model_file_of(VersionFolder(Path("m/1"), files, ()), "model.onnx") == found
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ((), "nothing"),
+        (("weights.bin",), "weights.bin"),
+        (("a", "b", "c", "d", "e"), "a, b, c, d"),
+        (("sub/net.onnx",), "sub/net.onnx"),
+    ],
+)
+def test_a_missing_model_says_what_is_there_and_where_it_belongs(
+    files: tuple[str, ...], told: str
+) -> None:
+    """Half a copy names what has come, at most four files of it."""
+    with pytest.raises(ModelInvalid) as caught:
+        model_file_of(VersionFolder(Path("/repo/m/7"), files, ()), "net.onnx")
+    assert str(caught.value) == f"it has no net.onnx (found {told}); it may still be on its way"
+    assert caught.value.fix == "put the model at m/7/net.onnx"
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {},
+        {"x": ["a", "b", "c"]},
+        {"x": ["a", "b", "c"], "y": ["a"]},
+        {"image": ["p", "q", "r", "s"]},
+        {"open": ["any", "number"]},
+    ],
+)
+def test_features_that_fit_the_inputs_are_kept(features: dict[str, list[str]]) -> None:
+    """A name for each column of a row, however the row is shaped."""
+    setup = ModelSetup(ModelSettings(), features=features)
+
+    assert checked_features(setup, VERDICT) == features
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"z": []}, "model.toml names features of 'z', which is no input"),
+        ({"x": ["a", "b"]}, "model.toml names 2 features of 'x', which has 3"),
+        ({"y": ["a", "b"]}, "model.toml names 2 features of 'y', which has 1"),
+        ({"x": ["a", "b", "a"]}, "model.toml names a feature of 'x' twice"),
+        ({"open": ["a", "a"]}, "model.toml names a feature of 'open' twice"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(features: dict[str, list[str]], message: str) -> None:
+    """An unknown input, another number of names, and a name used twice are told apart."""
+    with pytest.raises(ModelInvalid) as caught:
+        checked_features(ModelSetup(ModelSettings(), features=features), VERDICT)
+    assert str(caught.value) == message
+    assert caught.value.fix == "mend [inputs] in model.toml"
