@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from server.errors import InvalidRequest, MethodNotAllowed, NotFound, TidegateError
 from server.protocol.errors import error_answer
@@ -55,6 +57,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return error_response(request, NotFound(f"there is nothing at {path}"))
     return error_response(request, InvalidRequest(str(error.detail)))
+
+
+def starlette_app(routes: list[BaseRoute]) -> Starlette:
+    """Build an application whose every error has our form."""
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    # A path with a slash too many is not found. A redirect would lead to whatever Host was sent.
+    app.router.redirect_slashes = False
+    return app
 
 
 EXCEPTION_HANDLERS: Mapping[Any, Any] = {

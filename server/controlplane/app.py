@@ -20,7 +20,7 @@ from server.controlplane import exposition
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.operations import Operations, ready_filter
 from server.errors import InvalidRequest, ModelUnavailable, PayloadTooLarge, VersionNotFound
-from server.http_app import EXCEPTION_HANDLERS, json_response
+from server.http_app import json_response, starlette_app
 from server.protocol import metadata
 
 MAX_BODY_BYTES = 1 << 20
@@ -194,4 +194,4 @@ def build_app(app: ControlApp) -> Starlette:
             Route(prefix + "/config", app.model_config),
             Route(prefix + "/stats", app.statistics),
         ]
-    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    return starlette_app(routes)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -21,7 +22,7 @@ from server.dataplane.predict import CLIENT_GONE, Call
 from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
 from server.errors import ModelNotFound, NotFound, TidegateError
-from server.http_app import EXCEPTION_HANDLERS, json_response, respond
+from server.http_app import json_response, respond, starlette_app
 from server.protocol import compression, metadata, request_headers, v1
 from server.protocol.answers import BatchOutputs, InferAnswer
 from server.protocol.http_answer import infer_http
@@ -220,6 +221,10 @@ class DataApp:
             answer = await asyncio.to_thread(compression.compressed, answer, coding)
         return respond(answer)
 
+    async def predictions_are_posted(self, _: Request) -> Response:
+        """Refuse other methods; without this, a model named 'x:predict' would be looked for."""
+        raise HTTPException(405, headers={"Allow": "POST"})
+
     async def v1_model(self, request: Request) -> Response:
         """Say a model's state, in the words of both TensorFlow Serving and KServe."""
         name, asked = request.path_params["model"], request.path_params.get("version")
@@ -271,6 +276,7 @@ def build_app(plane: Plane, ask: Ask) -> Starlette:
     for prefix in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
         routes += [
             Route(prefix + ":predict", app.predict, methods=["POST"]),
+            Route(prefix + ":predict", app.predictions_are_posted),
             Route(prefix, app.v1_model),
         ]
-    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    return starlette_app(routes)
