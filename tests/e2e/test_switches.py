@@ -23,7 +23,7 @@ def test_no_request_fails_while_versions_are_switched(
             shop.put("switched", version, offset=version)
         assert shop.gateway.load("switched").status == 200
 
-        with steady_client(shop.gateway, "switched", {"1": 1, "2": 2}, connections=3) as seen:
+        with steady_client(shop.gateway, "switched", {"1": 1, "2": 2}, connections=2) as seen:
             for number in range(SWITCHES):
                 version = number % 2 + 1
                 policy = {"version_policy": {"specific": {"versions": [version]}}}
