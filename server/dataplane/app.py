@@ -74,6 +74,7 @@ class V1Call(WaitingCall):
         rows = slice(first, first + self.rows)
         arrays = [array[rows] if contract.is_batched else array[0] for array in outputs.arrays]
         try:
+            self.served.writer.check_size(outputs, self.rows)
             answer = v1.write(
                 arrays,
                 contract.signature.outputs,

@@ -120,10 +120,7 @@ class AnswerWriter:
             OutputTooLarge: the answer's tensors are larger than the style allows.
 
         """
-        if outputs.row_bytes * rows > self._style.max_output_bytes:
-            raise OutputTooLarge(
-                f"the model's answer is larger than {self._style.max_output_bytes} bytes"
-            )
+        self.check_size(outputs, rows)
         identity = b'"id":' + orjson.dumps(request.id) + b"," if request.id is not None else b""
         parts = [self._head, identity, b'"outputs":[']
         tail: list[bytes] = []
@@ -145,6 +142,18 @@ class AnswerWriter:
         if any(tail):
             return InferAnswer(b"".join((head, *tail)), len(head))
         return InferAnswer(head)
+
+    def check_size(self, outputs: BatchOutputs, rows: int) -> None:
+        """Refuse an answer whose tensors are larger than the style allows.
+
+        Raises:
+            OutputTooLarge: they are.
+
+        """
+        if outputs.row_bytes * rows > self._style.max_output_bytes:
+            raise OutputTooLarge(
+                f"the model's answer is larger than {self._style.max_output_bytes} bytes"
+            )
 
     def _text(self, outputs: BatchOutputs, index: int, first: int, rows: int) -> bytes:
         texts, bad_rows = outputs.texts(index, self._signature.outputs[index].datatype)
