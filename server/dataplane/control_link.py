@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from server.wire.frames import FrameReader, Kind, frame
+from server.wire.frames import MAX_PAYLOAD_BYTES, FrameReader, Kind, frame
 
 log = structlog.get_logger()
 
@@ -27,12 +27,15 @@ class _Stream(asyncio.Protocol):
 
     def __init__(self, on_frame: Callable[[Kind, memoryview], None]) -> None:
         self.closed = asyncio.get_running_loop().create_future()
+        self.has_spoken = False
+        """Whether control has said anything that could be understood."""
         self._on_frame = on_frame
         self._reader = FrameReader()
 
     def data_received(self, data: bytes) -> None:
         for kind, payload in self._reader.feed(data):
             self._on_frame(kind, payload)
+            self.has_spoken = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -63,12 +66,14 @@ class ControlLink:
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, kind: Kind, parts: list[bytes]) -> bool:
-        """Send a message; False if there is no connection or too much waits in it."""
+        """Send a message; False if there is no connection, or too much waits or comes at once."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
         if transport.get_write_buffer_size() > MAX_PENDING_BYTES:
             return False
+        if sum(map(len, parts)) > MAX_PAYLOAD_BYTES:
+            return False  # Control would cut the connection rather than read it.
         transport.write(frame(kind, *parts))
         return True
 
@@ -82,16 +87,25 @@ class ControlLink:
                     lambda: _Stream(self._on_frame), self._path
                 )
             except OSError:
-                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
-                attempt += 1
-                continue
-            attempt = 0
-            self._transport = transport
-            self._on_connected()
+                pass  # Nobody listens: try again.
+            else:
+                await self._keep(transport, stream)
+                # A control that only accepts is no better than none: the pauses go on growing.
+                attempt = 0 if stream.has_spoken else attempt
+            await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+            attempt += 1
+
+    async def _keep(self, transport: asyncio.Transport, stream: _Stream) -> None:
+        """Use a connection until it is lost."""
+        self._transport = transport
+        self._on_connected()
+        try:
             await stream.closed
+        finally:
             self._transport = None
-            log.warning("control_lost")
-            self._on_lost()
+            transport.close()
+        log.warning("control_lost")
+        self._on_lost()
 
     async def flush(self, timeout_seconds: float) -> None:
         """Wait until everything sent has left this process, but not longer than that."""
