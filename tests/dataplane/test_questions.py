@@ -104,7 +104,7 @@ def test_an_error_with_a_code_that_means_nothing_here_is_still_an_error(code: st
         await control.has_been_asked(1)
         control.answer(control.asked[0], error="what is wrong", code=code)
 
-        with pytest.raises(TidegateError, match="^what is wrong$"):
+        with pytest.raises(TidegateError, match=r"^what is wrong$"):
             await asking
 
     on_loop(scenario)
