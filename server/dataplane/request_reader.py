@@ -11,13 +11,14 @@ The parser is httptools; what it lets through and we do not is checked here (two
 Concurrency: event loop only.
 """
 
-import urllib.parse
 from collections import deque
 from typing import Any, Final, Protocol
 
 import httptools
 
 from server.config import Settings
+from server.dataplane.asgi_scope import asgi_scope
+from server.dataplane.repeated_head import RepeatedHead
 from server.engine.admission import Budget
 from server.errors import (
     BadHttp,
@@ -96,7 +97,10 @@ class RequestReader:
         self._since = 0.0
         self._clock = 0.0
         self._has_begun = False
+        self._is_special = False
+        self._body_bytes = 0
         self._offers_upgrade = False
+        self._last_head = RepeatedHead(self._small_body_bytes)
         self._fields: Headers | deque[tuple[bytes, bytes]] = []
         self._raw_bytes = 0
         """What has come of the headers, or of the body and its framing, after their first piece."""
@@ -106,7 +110,13 @@ class RequestReader:
     def feed(self, data: bytes, clock: float) -> TidegateError | None:
         """Read a chunk; return the error that makes the rest of the connection unreadable."""
         self._clock = clock
-        if self.phase != IDLE:
+        is_new = self.phase == IDLE
+        if is_new:
+            body = self._last_head.body_of(data) if self.keep_alive else None
+            if body is not None:
+                self._repeated(body)
+                return None
+        else:
             # What never ends (a field, a chunk's extension) is not told to us: count what comes.
             self._raw_bytes += len(data)
         try:
@@ -120,7 +130,21 @@ class RequestReader:
             return BadHttp("the bytes are not a valid HTTP/1.1 request")
         if self._raw_bytes > self._max_header_bytes:
             return self._check_raw_bytes()
+        if is_new and self.phase == IDLE and not self._is_special:
+            self._last_head.remember(data, self._body_bytes)
         return None
+
+    def _repeated(self, body: bytes) -> None:
+        """Take a request that is the last one again, but for its body."""
+        head = self._last_head
+        self.headers = [
+            (name, head.length if name == b"content-length" else value)
+            for name, value in self.headers
+        ]
+        self.body = body
+        self._since = self._clock
+        self._listener.request_complete()
+        self.body = b""
 
     def _check_raw_bytes(self) -> TidegateError | None:
         """Refuse headers without end, and chunks that are mostly framing."""
@@ -174,35 +198,9 @@ class RequestReader:
         return self.phase == IDLE and now - self._since > limit
 
     def scope(self, **more: Any) -> dict[str, Any]:
-        """Return the ASGI scope of the request that has just been read.
-
-        Raises:
-            BadHttp: the target is not a URL, or a tunnel is asked for.
-
-        """
-        if (
-            self.method == b"CONNECT"
-        ):  # What follows may be a body to us and no part of it to others.
-            raise BadHttp("CONNECT is not possible here")
-        try:
-            parsed = httptools.parse_url(self.url)
-            raw_path = parsed.path or b"/"
-            path = urllib.parse.unquote(raw_path.decode("ascii"), errors="strict")
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            raise BadHttp("the request target is not a valid URL") from None
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": self.http_version,
-            "scheme": "http",
-            "root_path": "",
-            "method": self.method.decode("ascii"),
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": parsed.query or b"",
-            "headers": self.headers,
-            **more,
-        }
+        """Return the ASGI scope of the request that has just been read; see `asgi_scope`."""
+        scope = asgi_scope(self.method, self.url, self.http_version, self.headers)
+        return {**scope, **more}
 
     # What the parser tells.
 
@@ -215,6 +213,7 @@ class RequestReader:
         self._since = self._clock
         self._has_begun = True
         self._raw_bytes = 0
+        self._last_head.forget()
 
     def on_url(self, url: bytes) -> None:
         """Take the target, or a piece of it."""
@@ -249,7 +248,8 @@ class RequestReader:
         self._since = self._clock
         self._raw_bytes = 0
         is_waiting = False
-        if _SPECIAL in kinds or kinds.count(_LENGTH) > 1:
+        self._is_special = _SPECIAL in kinds or kinds.count(_LENGTH) > 1
+        if self._is_special:
             is_waiting = self._check_special(headers)
         if length > self._small_body_bytes:
             self._check_size(length)
@@ -312,6 +312,7 @@ class RequestReader:
         self._since = self._clock
         if self._reserved:
             self._release()
+        self._body_bytes = len(self.body)
         self._listener.request_complete()
         self.body = b""  # An idle connection must not hold the memory of its last request.
 
