@@ -9,8 +9,9 @@ is listed without `binary_data` is JSON even when `binary_data_output` is true, 
 """
 
 import math
+import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
@@ -19,6 +20,8 @@ from server.tensors import Data, Signature, TensorSpec
 
 MAX_INPUTS = 64
 MAX_ID_CHARACTERS = 256
+_MAX_PLAIN_RANK = 2
+_NOTHING = memoryview(b"")
 
 _UNSUPPORTED_PARAMETERS = {
     "classification": "the classification extension is not supported; sort the scores instead",
@@ -37,6 +40,14 @@ class Contract:
     is_batched: bool
     """Whether the first dimension of every tensor counts rows that may share a batch."""
     max_request_rows: int
+    plain_shapes: tuple[tuple[int, ...], ...] | None = field(init=False, compare=False, repr=False)
+    """Shapes of a plain request: one row for the only input, numbers of a fixed shape."""
+
+    def __post_init__(self) -> None:
+        first, *others = self.signature.inputs
+        is_plain = self.is_batched and first.pack_row is not None and not others
+        fits = is_plain and len(first.shape) <= _MAX_PLAIN_RANK
+        object.__setattr__(self, "plain_shapes", ((1, *first.shape[1:]),) if fits else None)
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     signature = contract.signature
     if json_length is None:
         head: bytes | memoryview = body
-        tail = memoryview(b"")
+        tail = _NOTHING
     elif json_length == 0:
         return _decode_raw(body, contract)
     elif json_length > len(body):
@@ -79,15 +90,54 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     document = json_data.load_json(head)
     if type(document) is not dict:
         raise InvalidRequest("the request must be a JSON object")
-    # Looked for in the bytes, rare letters first: looking at every element costs ten times more.
-    may_hold_bool = (b"r" in body and b"true" in body) or (b"l" in body and b"false" in body)
-    tensors, shapes = _inputs(document.get("inputs"), tail, signature, may_hold_bool)
-    rows = count_rows(shapes, contract)
-    request = InferRequest(tensors, shapes, rows)
+    plain = _plain_row(document, body, contract) if json_length is None else None
+    if plain is not None:
+        request = plain
+    else:
+        tensors, shapes = _inputs(document.get("inputs"), tail, signature, _may_hold_bool(body))
+        request = InferRequest(tensors, shapes, count_rows(shapes, contract))
     if len(document) > 1:
         _options(document, request, signature)
         request.is_plain = request.id is None and request.outputs is None
     return request
+
+
+def _may_hold_bool(body: bytes) -> bool:
+    """Whether true or false may stand in a request's JSON.
+
+    Looked for in the bytes, rare letters first: looking at every element costs several times more.
+    """
+    return (body.find(b"r") >= 0 and b"true" in body) or (body.find(b"l") >= 0 and b"false" in body)
+
+
+def _plain_row(document: dict[str, Any], body: bytes, contract: Contract) -> InferRequest | None:
+    """Read the commonest request: one row for the only input, as a flat list of numbers.
+
+    None for every other request, right or wrong: `_inputs` takes those, and finds the words for
+    what is wrong. This is `_inputs` for one case, at a third of its price.
+    """
+    inputs = document.get("inputs")
+    if contract.plain_shapes is None or type(inputs) is not list or len(inputs) != 1:
+        return None
+    item, spec = inputs[0], contract.signature.inputs[0]
+    if type(item) is not dict or "parameters" in item or item.get("name") != spec.name:
+        return None
+    shape, data = item.get("shape"), item.get("data")
+    if (
+        item.get("datatype") != spec.datatype.name
+        or type(shape) is not list
+        or tuple(shape) != contract.plain_shapes[0]
+        or type(shape[0]) is not int  # 1.0 and true are equal to 1.
+        or type(shape[-1]) is not int
+        or type(data) is not list
+        or len(data) != spec.row_items
+        or _may_hold_bool(body)
+    ):
+        return None
+    try:
+        return InferRequest([spec.pack_row(*data)], contract.plain_shapes, 1)
+    except (struct.error, OverflowError):
+        return None
 
 
 def _inputs(
