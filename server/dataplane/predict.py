@@ -66,24 +66,22 @@ class Call(ABC):
     def __init__(self) -> None:
         self.is_gone = False
 
-    def enter(self, served: ServedVersion, body: bytes) -> None:
-        """Say which version is asked, and that the whole request has arrived now."""
-        self.arrived = time.perf_counter()
-        self.served = served
-        self.body_bytes = len(body)
-
-    def take(self, request: InferRequest, deadline: float) -> None:
+    def take(self, request: InferRequest, timeout_seconds: float) -> None:
         """Keep the decoded request, in the form in which the batcher reads it."""
         self.request = request
         self.rows = request.rows
         self.tensors = request.tensors
         self.shapes = request.shapes
         self.shape_key = None if self.served.has_fixed_rows else row_shapes(request.shapes)
-        self.deadline = deadline
+        self.deadline = self.arrived + timeout_seconds
 
     @abstractmethod
     def answered(self, answer: InferAnswer | Exception) -> None:
         """Take the answer or the error. Called once, and not after the caller has left."""
+
+    def answered_json(self, body: bytes) -> None:
+        """Take an answer that is all JSON; for callers who have a shorter way for it."""
+        self.answered(InferAnswer(body))
 
     def finish(
         self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
@@ -95,7 +93,7 @@ class Call(ABC):
         if self.is_gone:
             return CLIENT_GONE
         if bodies is not None and self.request.is_plain:
-            self.answered(InferAnswer(bodies[first]))
+            self.answered_json(bodies[first])
             return OK
         try:
             answer = self.served.writer.write(self.request, outputs, first, self.rows)
@@ -117,8 +115,9 @@ class Predictor:
 
     def __init__(self, settings: Settings, budget: Budget) -> None:
         self.in_flight = 0
-        self._settings = settings
-        self._default_timeout_seconds = settings.request_timeout_ms / 1000
+        self._max_json_bytes = settings.max_json_bytes
+        self._timeout_seconds = settings.request_timeout_ms / 1000
+        self._max_timeout_seconds = settings.max_request_timeout_ms / 1000
         self._budget = budget
 
     def submit(
@@ -130,17 +129,25 @@ class Predictor:
         decode: Decode = v2.decode,
     ) -> None:
         """Start a call. Its answer comes later; an error may come from within this call."""
-        call.enter(served, body)
-        if not self._budget.take(call.body_bytes):
+        size = len(body)
+        call.arrived = time.perf_counter()
+        call.served = served
+        call.body_bytes = size
+        if not self._budget.take(size):
             self._refuse(call, MemoryBudget("too many request bytes are in flight"))
             return
         self.in_flight += 1
         try:
-            self._check_json_size(body, headers.json_length)
+            if size > self._max_json_bytes:
+                self._check_json_size(size if headers.json_length is None else headers.json_length)
             request = decode(body, headers.json_length, served.contract)
-            self._queue(call, request, headers.timeout_seconds)
+            call.take(request, self._timeout(request.timeout_seconds, headers.timeout_seconds))
+            if 0 < request.rows <= served.max_entry_rows:
+                served.batcher.submit(call)
+            else:
+                self._queue_odd(call, request)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the caller gets an answer
-            self._give_back(1, call.body_bytes)
+            self._give_back(1, size)
             self._refuse(call, error)
 
     def _refuse(self, call: Call, error: Exception) -> None:
@@ -152,12 +159,10 @@ class Predictor:
             served.telemetry.refused(TidegateError.code)
         call.answered(error)
 
-    def _check_json_size(self, body: bytes, json_length: int | None) -> None:
-        limit = self._settings.max_json_bytes
-        size = len(body) if json_length is None else json_length
-        if size > limit:
+    def _check_json_size(self, size: int) -> None:
+        if size > self._max_json_bytes:
             raise PayloadTooLarge(
-                f"the JSON of a request may have {limit} bytes, got {size}; "
+                f"the JSON of a request may have {self._max_json_bytes} bytes, got {size}; "
                 "send large tensors with the binary tensor extension"
             )
 
@@ -165,29 +170,25 @@ class Predictor:
         self.in_flight -= calls
         self._budget.give_back(size)
 
-    def _queue(self, call: Call, request: InferRequest, timeout_seconds: float | None) -> None:
-        """Queue a decoded request, in parts if it has more rows than a batch.
+    def _timeout(self, in_body: float | None, in_header: float | None) -> float:
+        """Return how long a request may wait: the shortest that was asked for, or the default."""
+        if in_body is None and in_header is None:
+            return self._timeout_seconds
+        asked = [seconds for seconds in (in_body, in_header) if seconds is not None]
+        return min([*asked, self._max_timeout_seconds])
+
+    def _queue_odd(self, call: Call, request: InferRequest) -> None:
+        """Answer a request without rows; queue one with more rows than a batch in parts.
 
         Raises:
             QueueFull: the model's queue cannot take its rows.
 
         """
-        served = call.served
-        call.take(request, call.arrived + self._timeout(request.timeout_seconds, timeout_seconds))
         if request.rows == 0:
-            outputs = BatchOutputs(served.empty_outputs(), 0)
+            outputs = BatchOutputs(call.served.empty_outputs(), 0)
             self._closed(call, call.finish(outputs, 0))
-        elif request.rows <= served.batcher.policy.max_rows or not served.contract.is_batched:
-            served.batcher.submit(call)
         else:
             self._queue_parts(call)
-
-    def _timeout(self, in_body: float | None, in_header: float | None) -> float:
-        """Return how long a request may wait: the shortest that was asked for, or the default."""
-        if in_body is None and in_header is None:
-            return self._default_timeout_seconds
-        asked = [seconds for seconds in (in_body, in_header) if seconds is not None]
-        return min([*asked, self._settings.max_request_timeout_ms / 1000])
 
     def _queue_parts(self, call: Call) -> None:
         batcher = call.served.batcher
@@ -274,10 +275,10 @@ class _Gathering:
         self._results[part.first] = arrays
         if len(self._results) < len(self.parts):
             return
+        self.is_over = True
         ordered = [self._results[part.first] for part in self.parts]
         outputs = [np.concatenate(arrays) for arrays in zip(*ordered, strict=True)]
         outcome = self.call.finish(BatchOutputs(outputs, self.call.rows), 0)
-        self.is_over = True  # Only now: if any of this raises, `failed` must still answer.
         self._predictor._closed(self.call, outcome)  # noqa: SLF001 - two halves of one thing
 
     def failed(self, error: TidegateError | None) -> None:

@@ -63,6 +63,8 @@ class ServedVersion:
             session.signature,
             AnswerStyle(is_batched, settings.non_finite == "token", max_output_bytes),
         )
+        self.max_entry_rows = settings.max_rows if is_batched else 1
+        """Rows that one entry of the queue may have; unbatched requests count as one row."""
         self.batcher: Batcher
         self._session: Session | None = session
         self.has_fixed_rows = all(spec.row_items is not None for spec in session.signature.inputs)
