@@ -24,6 +24,7 @@ from server.dataplane import app as data_app
 from server.engine.batching import Closed
 from server.errors import TidegateError
 from server.protocol.errors import STATUS
+from server.protocol.request_headers import CONTENT_ENCODING, NOTED
 from server.repository.model_settings import read_setup
 from server.tensors import DATATYPES
 from server.wire.tally import DURATION_BUCKETS
@@ -160,6 +161,23 @@ def test_closed_lists_of_words_are_documented_whole() -> None:
     reasons = re.search(r"Values of `reason`: (.*?)\.\n", metrics, re.DOTALL)
     assert reasons is not None
     assert set(in_code(reasons[1])) == exposition.SHED
+
+
+def test_headers_that_inferences_read_are_documented() -> None:
+    """The table of headers has each one that the code looks for, and Expect."""
+    rows = tables(page("docs/api.md"), "Header of a request")
+    documented = {in_code(row["Header of a request"])[0].lower().encode() for row in rows}
+
+    assert documented == {*NOTED, CONTENT_ENCODING, b"expect: 100-continue"}
+
+
+def test_make_knows_the_documented_tasks() -> None:
+    """Each `make …` of a page, in code or in a block, is a task of the Makefile."""
+    tasks = re.findall(r"^(\w+):.*##", page("Makefile"), re.MULTILINE)
+    for path in documents.pages():
+        text = path.read_text(encoding="utf-8")
+        shown = re.findall(r"^make (\w+)", text, re.MULTILINE) + re.findall(r"`make (\w+)`", text)
+        assert set(shown) <= set(tasks), path.name
 
 
 def test_the_bounds_of_histograms_are_documented() -> None:

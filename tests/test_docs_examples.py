@@ -108,6 +108,16 @@ def test_the_documented_check_succeeds() -> None:
     assert documents.parsed(done.stdout)[0]["golden_rows"] > 0
 
 
+def test_everything_in_the_state_directory_is_documented(gateway: Gateway) -> None:
+    """What a gateway keeps is what docs/operations.md lists, but for what it writes in between."""
+    assert gateway.load("digits").status == 200  # Writes down what operators ask for.
+    rows = tables(page("docs/operations.md"), "Entry")
+
+    documented = {in_code(row["Entry"])[0].split("/")[0] for row in rows}
+    kept = {path.name for path in gateway.state_dir.iterdir() if path.suffix != ".tmp"}
+    assert documented == kept
+
+
 @pytest.fixture(scope="module")
 def exported(gateway: Gateway) -> dict[str, Metric]:
     """Return every exported family by the name of its samples, none of them without samples."""
