@@ -47,6 +47,11 @@ class Intake:
         self._verifier = Verifier(settings.verify_timeout_seconds)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="files")
 
+    async def close(self) -> None:
+        """Let go of the checking process and of the thread."""
+        await self._verifier.close()
+        self._threads.shutdown(wait=False)
+
     async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run blocking file work."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

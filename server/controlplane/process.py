@@ -91,6 +91,7 @@ class Control:
         await serving
         for task in tasks:
             task.cancel()
+        await self._intake.close()
         return 0
 
     async def _look_then_watch(self) -> None:

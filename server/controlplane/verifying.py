@@ -63,6 +63,12 @@ class Verifier:
             raise ModelInvalid(answer["error"], fix=answer["fix"])
         return Verdict.from_json(answer["verdict"])
 
+    async def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._idle is not None:
+            self._idle.cancel()
+        await self._kill()
+
     async def _ask(self, order: VerificationOrder) -> dict[str, Any]:
         process = await self._running()
         assert process.stdin is not None, "the process was started with pipes"
