@@ -34,15 +34,19 @@ class Channel:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
+        self._unsent = bytearray()
         self._lag_seconds = 0.0
 
     def report(self, **report: object) -> None:
-        """Tell the supervisor something; if it cannot be told, it is busy or gone."""
+        """Tell the supervisor something, at the latest with a beat after it has read the rest."""
         self._send(channel.encode_report(**report))
 
     def _send(self, line: bytes) -> None:
+        self._unsent += line
         try:
-            self._link.send(line)
+            while self._unsent:
+                # The socket may take a part only, and the rest of the line must still follow.
+                del self._unsent[: self._link.send(self._unsent)]
         except BlockingIOError:
             pass
         except OSError:
@@ -57,7 +61,8 @@ class Channel:
         """Send the heartbeat."""
         loop = asyncio.get_running_loop()
         while True:
-            self._send(channel.BEAT)
+            # What is still unsent shows as well that the loop turns; beats must not pile up.
+            self._send(b"" if self._unsent else channel.BEAT)
             due = loop.time() + BEAT_SECONDS
             await asyncio.sleep(BEAT_SECONDS)
             self._lag_seconds = max(self._lag_seconds, loop.time() - due)

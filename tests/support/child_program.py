@@ -1,0 +1,39 @@
+"""A child process for tests: `python -m tests.support.child_program FD PARENT_PID`.
+
+What it does is named by its charter: it reports that it is there, and then waits, blocks its event
+loop, raises, or reports more than a socket takes at once.
+"""
+
+import asyncio
+import signal
+import threading
+
+from server.child import Channel, run_child
+from server.wire.channel import Charter
+
+LARGE_REPORT = "x" * 1_000_000
+
+
+async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
+    """Do what the charter's name says; end with code 7 when told to stop."""
+    if charter.name == "raise":
+        raise RuntimeError("on purpose")
+    if charter.name == "block":
+        go_on = threading.Event()
+        signal.signal(signal.SIGUSR1, lambda *_: go_on.set())
+        await asyncio.sleep(0)  # The first beat comes, and the next one is due while we block.
+        channel.report(ready="blocked")
+        go_on.wait()
+        channel.report(ready="unblocked")
+    elif charter.name == "report":
+        channel.report(ready=LARGE_REPORT)
+        channel.report(ready="after it")
+    else:
+        channel.report(ready=[charter.name, charter.worker, charter.settings.log_level])
+    await stop.wait()
+    channel.report(ready=["lag", channel.take_lag()])
+    return 7
+
+
+if __name__ == "__main__":
+    run_child(main)
