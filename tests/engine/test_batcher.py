@@ -177,6 +177,30 @@ def test_text_and_numbers_in_several_inputs_stay_together(
     on_loop(scenario)
 
 
+def test_inputs_of_different_widths_are_each_joined_in_their_own(tmp_path: Path) -> None:
+    """The shape of one input says nothing of another's."""
+    columns = (("narrow", 1), ("wide", 4))
+    content = models.model(
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name, _ in columns],
+        [models.tensor(name, models.FLOAT, ("N", width)) for name, width in columns],
+        [models.tensor(f"{name}_out", models.FLOAT, ("N", width)) for name, width in columns],
+    )
+    session = opened(tmp_path, content, Session)
+
+    async def scenario() -> None:
+        bench = Bench(session)
+        requests = [Request(rows(value, width=1), rows(-value, width=4)) for value in (1, 2)]
+        bench.submit(*requests)
+
+        assert [[one.tolist() for one in await request.answer()] for request in requests] == [
+            [[[1]], [[-1] * 4]],
+            [[[2]], [[-2] * 4]],
+        ]
+        assert len(bench.finished) == 1
+
+    on_loop(scenario)
+
+
 def test_views_that_are_not_aligned_are_joined_and_run_right(affine: Counted) -> None:
     """Binary tensors begin at any byte of a body; alone or joined, the numbers are the same."""
 
