@@ -41,9 +41,10 @@ def load_json(body: bytes | memoryview) -> Any:
             raise BadJson(f"the body is not valid JSON: {error}") from None
     try:
         text = raw.decode()  # From bytes, this parser would guess the encoding.
-        if "\\ud" in text.lower():  # A lone surrogate, which only this parser would let through.
-            raise ValueError("surrogate escapes cannot be mixed with NaN or Infinity")
-        return json.loads(text, parse_float=_finite_float, parse_int=_whole)
+        document = json.loads(text, parse_float=_finite_float, parse_int=_whole)
+        if "\\ud" in text.lower():  # Half a surrogate pair is let through by this parser only.
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except (ValueError, RecursionError) as error:
         raise BadJson(f"the body is not valid JSON: {error}") from None
 
