@@ -8,7 +8,6 @@ Source: TensorFlow Serving, "RESTful API", predict; KServe V1 protocol.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from server.errors import InvalidInput, InvalidRequest, NonFiniteOutput
 from server.protocol import json_data
 from server.protocol.answers import InferAnswer
 from server.protocol.v2 import Contract, InferRequest, count_rows
-from server.tensors import Array, Data, TensorSpec, bf16_to_fp32
+from server.tensors import MAX_RANK, Array, Data, TensorSpec, bf16_to_fp32
 
 Features = Mapping[str, Sequence[str]]
 
@@ -94,14 +93,16 @@ def _named_columns(inputs: object, specs: Sequence[TensorSpec]) -> dict[str, Any
     return {specs[0].name: _plain(inputs)}
 
 
-def _plain(value: object) -> Any:
-    """Undo the protocol's wrapping of bytes, at any depth of lists."""
+def _plain(value: object, depth: int = 0) -> Any:
+    """Undo the protocol's wrapping of bytes, at any depth of lists that a tensor can have."""
+    if depth > MAX_RANK:
+        raise InvalidInput(f"a value is nested in more than {MAX_RANK} lists")
     if type(value) is list:
-        return [_plain(item) for item in value] if _has_object(value) else value
+        return [_plain(item, depth + 1) for item in value] if _has_object(value) else value
     if type(value) is dict and value.keys() == {"b64"} and type(value["b64"]) is str:
         try:
             return base64.b64decode(value["b64"], validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise InvalidInput("a 'b64' value is not base64 of UTF-8 text") from None
     return value
 
@@ -148,7 +149,7 @@ def write(
         _object(
             specs,
             [
-                _text(np.asarray(array[row] if array.ndim else array), spec, tokens=tokens)
+                _text(array[row, ...] if array.ndim else array, spec, tokens=tokens)
                 for array, spec in zip(arrays, specs, strict=True)
             ],
         )
@@ -170,7 +171,7 @@ def _text(array: Array, spec: TensorSpec, *, tokens: bool) -> bytes:
         return orjson.dumps(array.tolist())
     values = bf16_to_fp32(array) if spec.datatype.name == "BF16" else array
     text = orjson.dumps(
-        np.ascontiguousarray(values) if values.ndim else values.tolist(),
+        np.ascontiguousarray(values) if values.ndim else values[()],
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
     if not spec.datatype.is_float or b"n" not in text:
