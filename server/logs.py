@@ -64,6 +64,6 @@ class _Forward(logging.Handler):
     """Pass a library's log record on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger(logger=record.name)
+        log = structlog.get_logger().bind(logger=record.name)
         exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
         log.log(record.levelno, record.getMessage(), exc_info=exc_info)
