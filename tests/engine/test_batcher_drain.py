@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -12,6 +13,7 @@ from server.engine.batching import Execution
 from server.engine.session import Session
 from tests.support import models
 from tests.support.batches import Bench, Counted, Gate, Request, on_loop, opened, rows
+from tests.support.gateway import eventually
 
 LONG_SECONDS = 3600.0
 
@@ -95,6 +97,24 @@ def test_drain_returns_when_the_last_ones_are_dropped(gate: Gate, leaves: bool) 
         assert bench.dropped == [last]
 
     on_loop(scenario)
+
+
+def test_the_threads_end_with_the_drain(affine: Counted) -> None:
+    """A version that is let go leaves no idle threads, even while somebody still holds it."""
+    held: list[Bench] = []
+    before = set(threading.enumerate())
+
+    async def scenario() -> None:
+        bench = Bench(affine, max_rows=1, instances=3, execution=Execution.THREAD)
+        held.append(bench)
+        requests = [Request(rows(value)) for value in range(9)]
+        bench.submit(*requests)
+        await asyncio.gather(*[request.answer() for request in requests])
+        assert set(threading.enumerate()) > before
+        await bench.batcher.drain()
+
+    on_loop(scenario)
+    eventually(lambda: set(threading.enumerate()) <= before)
 
 
 def test_nothing_holds_the_session_after_a_drain(tmp_path: Path) -> None:
