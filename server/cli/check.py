@@ -3,6 +3,7 @@
 Decides nothing: copies to a scratch directory and verifies there.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from server.repository.verification import VerificationOrder, verify
 
 def versions_below(path: Path) -> list[Path]:
     """Return the version folders that `path` names: itself, or those inside it."""
-    if VERSION_NAME.fullmatch(path.resolve().name) and path.is_dir():
+    if VERSION_NAME.fullmatch(Path(os.path.abspath(path)).name) and path.is_dir():
         return [path]
     if not path.is_dir():
         return []
@@ -28,7 +29,7 @@ def versions_below(path: Path) -> list[Path]:
 def check_folder(path: Path, scratch: Path) -> dict[str, Any]:
     """Check one version; return what was found, or `error` and `fix`."""
     try:
-        return {"path": str(path), **_check(path.resolve(), scratch)}
+        return {"path": str(path), **_check(Path(os.path.abspath(path)), scratch)}
     except ModelInvalid as error:
         return {"path": str(path), "error": str(error), "fix": error.fix}
     except StillChanging:
@@ -41,10 +42,11 @@ def check_folder(path: Path, scratch: Path) -> dict[str, Any]:
 
 def _check(path: Path, scratch: Path) -> dict[str, Any]:
     model = scan_model(path.parent, path.parent.parent.resolve())
-    folder = model.versions[path.name]
+    folder = model.versions.get(path.name)
+    problem = model.problem if folder is None else folder.problem
+    if folder is None or problem:
+        raise ModelInvalid(problem, fix="mend the version's folder")
     setup = read_setup(path.parent, ModelSettings())
-    if folder.problem:
-        raise ModelInvalid(folder.problem, fix="mend the version's folder")
     model_file = model_file_of(folder, setup.model_file)
     store = Store(scratch)
     store.prepare()

@@ -40,6 +40,8 @@ def doctor(
     """Look at environment, ports, limits and versions; say what to mend.
 
     Exit code 0 if a gateway can run here, 1 if not.
+
+    Example: TIDEGATE_PORT=9000 tidegate doctor --json
     """
     findings = [check() for check in (_python, _libraries, _sqlite, _cores, _files, _reuse_port)]
     findings += _with_settings(config)
@@ -174,7 +176,7 @@ def _port(what: str, host: str, port: int) -> Finding:
 
 def _state_dir(path: Path) -> Finding:
     parent = next(place for place in (path, *path.parents) if place.exists())
-    if not os.access(parent, os.W_OK):
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
         return Finding(
             "state directory",
             "failure",

@@ -36,14 +36,20 @@ def list_models(url: str = _URL, as_json: bool = _JSON) -> None:
 
 @model_app.command("load")
 def load(name: str, url: str = _URL, as_json: bool = _JSON) -> None:
-    """Load a model as it lies in the repository, and wait until every worker has it."""
+    """Load a model as it lies in the repository, and wait until every worker has it.
+
+    Example: tidegate model load breast-cancer
+    """
     answer = post(url, _path(name, "load"))
     _print_rows(answer["versions"], as_json=as_json)
 
 
 @model_app.command("unload")
 def unload(name: str, url: str = _URL) -> None:
-    """Stop serving a model until it is loaded again."""
+    """Stop serving a model until it is loaded again.
+
+    Example: tidegate model unload breast-cancer
+    """
     post(url, _path(name, "unload"))
     typer.echo(f"unloaded {name}", err=True)
 
@@ -96,7 +102,7 @@ def _print_report(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     path = escape(report["path"])
     if "error" in report:
         console.print(f"[red]cannot be served[/]  {path}: {escape(report['error'])}")

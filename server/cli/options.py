@@ -49,11 +49,17 @@ def _option(name: str) -> Any:
     return typer.Option(
         None,
         flag(name),
-        help=f"{field.description} [{ENV_PREFIX}{name.upper()}; default {_default(name)}]",
+        help=setting_help(name),
         metavar=_metavar(field.annotation),
         rich_help_panel=_PANELS["model" if name in ModelSettings.model_fields else "server"],
         show_default=False,
     )
+
+
+def setting_help(name: str) -> str:
+    """Return what a setting is for, its variable and its default."""
+    description = Settings.model_fields[name].description
+    return f"{description} [{ENV_PREFIX}{name.upper()}; default {_default(name)}]"
 
 
 def _default(name: str) -> str:

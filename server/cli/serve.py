@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from server.cli.options import with_settings
+from server.cli.options import setting_help, with_settings
 
 _MAX_SOCKET_PATH = 100
 """Unix sockets have 108 bytes for their path on Linux, 104 elsewhere."""
@@ -20,9 +20,7 @@ _MAX_SOCKET_PATH = 100
 
 @with_settings
 def serve_command(
-    repository: Path = typer.Argument(
-        None, help="The model repository: models/<name>/<version>/model.onnx.", show_default=False
-    ),
+    repository: Path = typer.Argument(None, help=setting_help("repository"), show_default=False),
     config: Path = typer.Option(
         None,
         "--config",
@@ -73,6 +71,7 @@ def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
             on_ready=print_ready,
         )
     except OSError as error:
+        _remove_socket_dir(socket_dir, settings.state_dir)
         _refuse(
             f"cannot listen on {settings.host}:{settings.port} and "
             f"{settings.control_host}:{settings.control_port}: {error.strerror}",
@@ -81,9 +80,7 @@ def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
     try:
         return supervisor.run()
     finally:
-        (socket_dir / "control.sock").unlink(missing_ok=True)
-        if socket_dir != settings.state_dir:
-            socket_dir.rmdir()
+        _remove_socket_dir(socket_dir, settings.state_dir)
         lock.close()
 
 
@@ -116,6 +113,12 @@ def _socket_dir(state_dir: Path) -> Path:
     if len(str(state_dir / "control.sock").encode()) <= _MAX_SOCKET_PATH:
         return state_dir
     return Path(tempfile.mkdtemp(prefix="tidegate-"))
+
+
+def _remove_socket_dir(socket_dir: Path, state_dir: Path) -> None:
+    (socket_dir / "control.sock").unlink(missing_ok=True)
+    if socket_dir != state_dir:
+        socket_dir.rmdir()
 
 
 def _refuse(what: str, fix: str) -> NoReturn:
