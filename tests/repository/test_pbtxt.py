@@ -79,7 +79,7 @@ def plain(value: Value) -> Value:
     return value[1:] if isinstance(value, str) and value.startswith("'") else value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(documents, st.integers(0, 1 << 32))
 def test_what_is_written_in_any_spelling_is_what_is_read(document: Message, seed: int) -> None:
     """Any message, with any choice of brackets, separators, quotes and comments, comes back."""

@@ -29,7 +29,7 @@ def signature_of(*inputs: tuple[str, tuple[int, ...]]) -> Signature:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(signatures, st.integers(1, 9))
 def test_made_inputs_fit_the_signature(signature: Signature, rows: int) -> None:
     """Whatever a model takes, each guess has its datatypes, its sizes, and the rows asked for."""
