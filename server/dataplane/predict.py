@@ -275,10 +275,10 @@ class _Gathering:
         self._results[part.first] = arrays
         if len(self._results) < len(self.parts):
             return
-        self.is_over = True
         ordered = [self._results[part.first] for part in self.parts]
         outputs = [np.concatenate(arrays) for arrays in zip(*ordered, strict=True)]
         outcome = self.call.finish(BatchOutputs(outputs, self.call.rows), 0)
+        self.is_over = True  # Only now: if any of this raises, `failed` must still answer.
         self._predictor._closed(self.call, outcome)  # noqa: SLF001 - two halves of one thing
 
     def failed(self, error: TidegateError | None) -> None:
