@@ -120,7 +120,11 @@ class Loader:
         return served
 
     def _publish(self) -> None:
-        """Put a route table in place that names what is loaded and wanted."""
+        """Put a route table in place that names what is loaded and wanted.
+
+        While the version that shall answer is on its way, the one that answered before goes on.
+        """
+        before = self._plane.routes.table.models
         models = {}
         for model, plan in self.desired.models.items():
             versions = {
@@ -132,6 +136,12 @@ class Loader:
             for version in plan.versions.keys() - versions.keys():
                 pending[version] = (model, version) not in self.failed
             live = plan.live if plan.live in versions else None
+            if live is None and plan.live is not None and model in before:
+                live = before[model].live
+                if live is not None and (model, live) in self.loaded:
+                    versions[live] = self.loaded[model, live]
+                else:
+                    live = None
             models[model] = ModelRoute(live, versions, pending)
         self._plane.routes.table = RouteTable(models)
 
@@ -141,8 +151,9 @@ class Loader:
             for model, plan in self.desired.models.items()
             for version, one in plan.versions.items()
         }
-        for key in self.failed.keys() - wanted.keys():
-            del self.failed[key]
+        for key, failure in list(self.failed.items()):
+            if key not in wanted or wanted[key].digest != failure.digest:
+                del self.failed[key]
         unwanted = self.loaded.keys() - wanted.keys()
         dropped = [self.loaded.pop(key) for key in unwanted]
         if dropped:
