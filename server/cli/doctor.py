@@ -176,7 +176,7 @@ def _port(what: str, host: str, port: int) -> Finding:
 
 def _state_dir(path: Path) -> Finding:
     parent = next(place for place in (path, *path.parents) if place.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK, effective_ids=True)):
         return Finding(
             "state directory",
             "failure",
