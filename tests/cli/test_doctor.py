@@ -1,0 +1,178 @@
+"""`tidegate doctor`: what it looks at, what it calls a failure, and that each has a fix."""
+
+import json
+import os
+import resource
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy
+import onnxruntime
+import pytest
+from typer.testing import CliRunner
+
+from server.cli import app
+from tests.support import models
+from tests.support.permissions import without_root_rights
+
+CHECKS = [
+    "python",
+    "libraries",
+    "sqlite",
+    "cores",
+    "open files",
+    "SO_REUSEPORT",
+    "settings",
+    "data port",
+    "control port",
+    "state directory",
+    "repository",
+]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run where no settings of ours lie about, on ports that are free."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TIDEGATE_PORT", "0")
+    monkeypatch.setenv("TIDEGATE_CONTROL_PORT", "0")
+
+
+def examine(**environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Run the doctor; return its exit code and its findings by name."""
+    result = CliRunner(env=environment).invoke(app, ["doctor", "--json"])
+    assert result.stderr == ""
+    findings = json.loads(result.stdout)
+    assert all(finding["fix"] for finding in findings if finding["status"] != "ok")
+    assert all(not finding["fix"] for finding in findings if finding["status"] == "ok")
+    has_failure = any(finding["status"] == "failure" for finding in findings)
+    assert result.exit_code == (1 if has_failure else 0)
+    return result.exit_code, {finding["check"]: finding for finding in findings}
+
+
+def test_everything_is_looked_at_in_order(repository: Path) -> None:
+    """Where a gateway can run, nothing is a failure, and versions are named."""
+    models.put(repository, "m", 1, b"")
+    code, found = examine()
+
+    assert code == 0
+    assert list(found) == CHECKS
+    assert f"onnxruntime {onnxruntime.__version__}" in found["libraries"]["detail"]
+    assert f"numpy {numpy.__version__}" in found["libraries"]["detail"]
+    assert found["sqlite"]["detail"].startswith(sqlite3.sqlite_version)
+    assert found["data port"]["detail"] == "127.0.0.1:0 is free"
+    assert found["repository"]["detail"] == f"{repository} has 1 models"
+
+
+def test_the_table_says_the_same_as_the_json(repository: Path) -> None:
+    """People get a line for each check, with the fix below what needs one."""
+    assert repository.is_dir()
+    _, found = examine(TIDEGATE_REPOSITORY="/nowhere")
+    result = CliRunner(env={"COLUMNS": "300", "TIDEGATE_REPOSITORY": "/nowhere"}).invoke(
+        app, ["doctor"]
+    )
+
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert lines[0].split() == ["CHECK", "STATUS", "DETAIL"]
+    for name, finding in found.items():
+        assert any(line.startswith(name) and finding["status"] in line for line in lines)
+        assert not finding["fix"] or f"fix: {finding['fix']}" in lines
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "check"), [("PORT", "data port"), ("CONTROL_PORT", "control port")]
+)
+def test_a_port_that_is_taken_is_a_failure(variable: str, check: str) -> None:
+    """The address, the cause and what to do are named; the other port is fine."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        code, found = examine(**{f"TIDEGATE_{variable}": str(port)})
+
+    assert code == 1
+    assert found[check]["status"] == "failure"
+    assert found[check]["detail"] == f"127.0.0.1:{port}: Address already in use"
+    assert "stop what listens there" in found[check]["fix"]
+    assert [name for name in found if found[name]["status"] == "failure"] == [check]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "::1%nowhere"])
+def test_an_address_that_cannot_be_had_is_a_failure(host: str) -> None:
+    """Another machine's address, or none at all, is told and no traceback."""
+    code, found = examine(TIDEGATE_HOST=host)
+
+    assert code == 1
+    assert found["data port"]["status"] == "failure"
+    assert host in found["data port"]["detail"]
+
+
+def test_every_wrong_setting_is_a_finding(tmp_path: Path) -> None:
+    """Settings are read as serve reads them: file, variables, all problems at once."""
+    (tmp_path / "mine.toml").write_text("threads = 0\nprot = 1\n")
+    result = CliRunner().invoke(app, ["doctor", "--json", "--config", "mine.toml"])
+
+    findings = [one for one in json.loads(result.stdout) if one["check"] == "settings"]
+    assert result.exit_code == 1
+    assert [finding["status"] for finding in findings] == ["failure", "failure"]
+    assert {finding["detail"].partition(": ")[0] for finding in findings} == {
+        "mine.toml:1",
+        "mine.toml:2",
+    }
+
+
+@pytest.mark.parametrize("kind", ["file", "closed", "below a file", "not searchable"])
+def test_a_state_directory_that_cannot_be_written_is_a_failure(tmp_path: Path, kind: str) -> None:
+    """What serve would refuse the doctor finds."""
+    state = tmp_path / "state"
+    if "file" in kind:
+        state.write_text("")
+    else:
+        state.mkdir(0o500 if kind == "closed" else 0o600)
+    path = state / "below" if kind == "below a file" else state
+    with without_root_rights():
+        code, found = examine(TIDEGATE_STATE_DIR=str(path))
+
+    assert code == 1
+    assert found["state directory"]["detail"] == f"{path} cannot be written"
+    assert "--state-dir" in found["state directory"]["fix"]
+
+
+def test_a_state_directory_that_is_not_there_yet_is_fine(tmp_path: Path) -> None:
+    """It will be made; the doctor makes nothing."""
+    code, found = examine(TIDEGATE_STATE_DIR=str(tmp_path / "a" / "b"))
+
+    assert code == 0
+    assert found["state directory"]["status"] in ("ok", "warning")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_repository_that_is_not_there_is_a_warning(tmp_path: Path, kind: str) -> None:
+    """A gateway can run here; the doctor does not know yet which repository is meant."""
+    path = tmp_path / "r"
+    if kind == "file":
+        path.write_text("")
+    code, found = examine(TIDEGATE_REPOSITORY=str(path))
+
+    assert code == 0
+    assert found["repository"]["status"] == "warning"
+    assert "tidegate serve PATH" in found["repository"]["fix"]
+
+
+def test_few_open_files_are_a_warning_with_the_command() -> None:
+    """Each connection needs one, so a low limit is named with how to raise it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        code, found = examine()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert code == 0
+    assert found["open files"]["status"] == "warning"
+    assert found["open files"]["detail"] == "at most 512 a process"
+    assert "ulimit -n" in found["open files"]["fix"]
