@@ -242,7 +242,7 @@ def test_a_deadline_shorter_than_the_delay_is_kept(affine: Counted) -> None:
 
     async def scenario() -> None:
         bench = Bench(affine, max_delay_seconds=LONG_SECONDS)
-        bench.submit(request := Request(rows(1), lives_seconds=1.0))
+        bench.submit(request := Request(rows(1), lives_seconds=3.0))
 
         assert (await request.answer())[0].tolist() == rows(3).tolist()
         assert request.batch is not None
@@ -258,7 +258,7 @@ def test_a_newcomer_with_little_time_ends_the_hold_for_all(affine: Counted) -> N
         bench = Bench(affine, max_delay_seconds=LONG_SECONDS)
         bench.submit(patient := Request(rows(1)))
         await asyncio.sleep(0.01)
-        bench.submit(hasty := Request(rows(2), lives_seconds=1.0))
+        bench.submit(hasty := Request(rows(2), lives_seconds=3.0))
         await hasty.answer()
         await patient.answer()
 

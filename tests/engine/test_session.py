@@ -192,3 +192,19 @@ def test_many_threads_give_the_same_rows(tmp_path: Path) -> None:
 
     [one], [many] = (Session.open(path, threads=count).run([rows(1, 2, 3)]) for count in (1, 4))
     assert one.tolist() == many.tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_session_takes_no_more_of_the_machine_than_it_is_told(
+    tmp_path: Path, threads: int
+) -> None:
+    """So many threads and no more, none that spins, no arena that keeps memory, the CPU alone."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.affine())
+    runtime = Session.open(path, threads=threads)._session
+    options = runtime.get_session_options()
+
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert not options.enable_cpu_mem_arena
+    assert runtime.get_providers() == ["CPUExecutionProvider"]
