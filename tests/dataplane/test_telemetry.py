@@ -306,7 +306,8 @@ def test_many_bytes_are_sent_before_the_timer() -> None:
         while not river.records:
             version.batch(batch(many), 10.5, all_ok=True)
             noted += 1
-        assert (noted - 1) * bytes_each <= FLUSH_BYTES < noted * bytes_each
+            assert (noted - 1) * bytes_each <= FLUSH_BYTES
+        assert noted * bytes_each > FLUSH_BYTES
         version.batch(batch(rows(1)), 10.5, all_ok=True)
         telemetry.flush()
 
