@@ -4,12 +4,14 @@ Decides the form of a line. Never carries feature values, keys or bodies: caller
 and codes.
 """
 
+import json
 import logging
 import sys
 from typing import Any
 
 import orjson
 import structlog
+import structlog.tracebacks
 from structlog.typing import EventDict, WrappedLogger
 
 from server.config import Settings
@@ -48,16 +50,27 @@ class _Named:
 
 
 def _renderers(*, as_json: bool) -> list[Any]:
+    # Tracebacks without the values of variables: those hold callers' bodies and features.
     if not as_json:
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return [
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
         structlog.processors.JSONRenderer(serializer=_dumps),
     ]
 
 
-def _dumps(value: Any, **_: Any) -> str:
-    return orjson.dumps(value, default=repr).decode()
+def _dumps(line: dict[str, Any], **_: Any) -> str:
+    try:
+        return orjson.dumps(line, default=repr).decode()
+    except TypeError:  # Such as a file name that is not UTF-8. A line about trouble never raises.
+        plain = {key: one if isinstance(one, str) else repr(one) for key, one in line.items()}
+        return json.dumps(plain)
 
 
 class _Forward(logging.Handler):
@@ -66,4 +79,6 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger().bind(logger=record.name)
         exc_info = record.exc_info if record.exc_info and record.exc_info[0] else None
-        log.log(record.levelno, record.getMessage(), exc_info=exc_info)
+        # A library may have levels of its own; structlog knows the standard ones.
+        level = min(record.levelno // 10 * 10, logging.CRITICAL)
+        log.log(level, record.getMessage(), exc_info=exc_info)
