@@ -60,6 +60,14 @@ class _Frozen(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_bool(cls, value: object) -> object:
+        """Refuse true and false, which would count as 1 and 0 where a number is due."""
+        if isinstance(value, bool):
+            raise ValueError("no setting is true or false")
+        return value
+
 
 class ModelSettings(_Frozen):
     """How one model is served. Defaults for all models; `model.toml` sets them for one."""
@@ -237,7 +245,7 @@ def _from_file(file: Path | None, problems: list[str]) -> _Source:
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path}: cannot be read: {error.__class__.__name__}")
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # Not TOML, or beyond what Python reads of it.
         problems.append(f"{path}: {error}")
         return {}
     return {key: (value, f"{path}:{line_of(text, key)}") for key, value in document.items()}
