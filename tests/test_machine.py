@@ -1,0 +1,155 @@
+"""What the system says about machine and process; cgroups are files in a folder of the test."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server import machine
+from tests.support.gateway import eventually, is_running
+
+AFFINITY = len(os.sched_getaffinity(0))
+
+
+def put(folder: Path, name: str, content: str) -> None:
+    """Write a file of a cgroup."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "max"}, None),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "50000 100000\n"}, 0.5),
+        ({"cpu.max": "200000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.5),
+        ({"cpu/cpu.cfs_quota_us": "250000\n"}, None),
+    ],
+    ids=str,
+)
+def test_the_quota_is_read_from_either_kind_of_cgroup(
+    tmp_path: Path, files: dict[str, str], quota: float | None
+) -> None:
+    """Version 2 has one file, version 1 two; without a limit there is none."""
+    for name, content in files.items():
+        put(tmp_path, name, content)
+
+    assert machine.cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize("quota", [0.001, 0.5, 1.0, 1.5, AFFINITY, AFFINITY + 0.5, 10_000])
+def test_usable_cores_are_the_affinity_or_less_by_quota(tmp_path: Path, quota: float) -> None:
+    """A part of a core counts as one: two workers on 1.5 cores are busier than one."""
+    put(tmp_path, "cpu.max", f"{int(quota * 100_000)} 100000")
+
+    assert machine.usable_cores(tmp_path) == min(AFFINITY, math.ceil(quota))
+
+
+def test_without_a_quota_the_affinity_counts(tmp_path: Path) -> None:
+    """Not the machine's cores: a process pinned to one of them has one."""
+    assert machine.usable_cores(tmp_path) == AFFINITY
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "from server.machine import usable_cores; print(usable_cores())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"memory.max": "max\n"}, None),
+        ({"memory.max": "1073741824\n"}, 1 << 30),
+        ({"memory/memory.limit_in_bytes": "536870912\n"}, 1 << 29),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+    ],
+    ids=str,
+)
+def test_the_memory_limit_is_read_from_either_kind_of_cgroup(
+    tmp_path: Path, files: dict[str, str], limit: int | None
+) -> None:
+    """Version 1 writes an absurd number where there is none."""
+    for name, content in files.items():
+        put(tmp_path, name, content)
+
+    assert machine.memory_limit_bytes(tmp_path) == limit
+
+
+def test_the_memory_of_this_process_is_counted() -> None:
+    """32 MiB that are written to are 32 MiB more, give or take what the collector does."""
+    before = machine.resident_bytes()
+    block = np.ones(32 << 20, np.uint8)
+
+    assert before > 1 << 20
+    assert machine.resident_bytes() - before > 24 << 20
+    del block
+    machine.give_memory_back()
+
+
+def test_open_files_are_counted(tmp_path: Path) -> None:
+    """One more while one more is open."""
+    before = machine.open_files()
+    with (tmp_path / "file").open("w"):
+        assert machine.open_files() == before + 1
+    assert machine.open_files() == before > 0
+
+
+def test_processor_time_grows_with_work() -> None:
+    """It is that of user and system, in seconds, and does not stand still."""
+    before = machine.cpu_seconds()
+    while machine.cpu_seconds() < before + 0.02:
+        sum(range(1000))
+    times = os.times()
+
+    assert 0 < before < machine.cpu_seconds() <= times.user + times.system + 1
+
+
+CHILD = """
+import os, sys, time
+from server.machine import die_with_parent
+die_with_parent(int(sys.argv[1]) or os.getppid())
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+PARENT = f"""
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", {CHILD!r}, "0"])
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_its_parent(number: int) -> None:
+    """However the parent ends, and though nobody told the child."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_running(child)
+        parent.send_signal(number)
+        parent.wait(20)
+        eventually(lambda: not is_running(child))
+
+
+def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
+    """The parent may end between the start of the child and its wish to end with it."""
+    gone = subprocess.run(
+        [sys.executable, "-c", CHILD, "1"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (gone.returncode, gone.stdout) == (1, "")
