@@ -175,17 +175,19 @@ def _models(sources: Sources) -> Iterator[Metric]:
     )
     failed = GaugeMetricFamily(
         "tidegate_model_load_failed",
-        "1 for a version whose files, as they are now, cannot be served",
+        "1 for a version that cannot be served as it is now: its files, or a worker's try, failed",
         labels=_VERSION,
     )
     for model in sources.catalog.models.values():
+        failures = sources.fleet.failures(model.name)
         for row in sources.operations.model_rows(model):
             labels = (row["name"], row["version"])
             for one in State:
                 state.add_metric((*labels, one.value), float(row["state"] == one))
             live.add_metric(labels, float(row["live"]))
             known = model.versions[row["version"]]
-            failed.add_metric(labels, float(bool(known.error or model.setup_error)))
+            has_failed = known.error or model.setup_error or row["version"] in failures
+            failed.add_metric(labels, float(bool(has_failed)))
     loads = CounterMetricFamily(
         "tidegate_model_loads",
         "Versions copied and checked, by outcome",
