@@ -11,7 +11,7 @@ from server.controlplane.intents import Intents, write_whole
 NAMES = st.text("abcXYZ019._-", min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sets(NAMES), st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers(1, 9))))
 def test_what_is_saved_is_read_again(
     tmp_path_factory: pytest.TempPathFactory,
