@@ -25,7 +25,9 @@ def asgi_scope(method: bytes, url: bytes, http_version: str, headers: Headers) -
     try:
         parsed = httptools.parse_url(url)
         raw_path = parsed.path or b"/"
-        path = urllib.parse.unquote(raw_path.decode("ascii"), errors="strict")
+        # An encoded slash belongs to a name; decoded, it would pass for a border between names.
+        names = raw_path.decode("ascii").replace("%2F", "%252F").replace("%2f", "%252f")
+        path = urllib.parse.unquote(names, errors="strict")
     except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
         raise BadHttp("the request target is not a valid URL") from None
     return {
