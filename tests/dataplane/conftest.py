@@ -62,7 +62,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterato
 
 @pytest.fixture
 def start_worker(tmp_path: Path) -> StartWorker:
-    """Start a worker of one's own with plans and settings."""
+    """Start a worker of one's own with plans and settings; see InProcessWorker."""
 
     def begin(plans: Mapping[str, VersionPlan], **settings: Any) -> InProcessWorker:
         return InProcessWorker(tmp_path, plans, **settings)

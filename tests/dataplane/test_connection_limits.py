@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ TOO_MUCH: dict[str, tuple[bytes, int, str, str]] = {
 def limited(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[InProcessWorker]:
     """A worker with small limits of sizes."""
     folder = tmp_path_factory.mktemp("limited")
-    settings = {"max_body_bytes": 100_000, "max_json_bytes": 20_000}
+    settings: dict[str, Any] = {"max_body_bytes": 100_000, "max_json_bytes": 20_000}
     with InProcessWorker(folder, {"affine": plan_of("affine")}, **settings) as worker:
         yield worker
 

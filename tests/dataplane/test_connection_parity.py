@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tests.support.asking import cut, send_pieces, turn
+from tests.support.asking import ask, cut, send_pieces, turn
 from tests.support.dataplane import InProcessWorker
-from tests.support.raw import connected
+from tests.support.raw import RawAnswer, connected
 
 Tensor = dict[str, Any]
 _RANDOM_ID = re.compile(rb"\b[0-9a-f]{16}\b")
@@ -137,6 +137,14 @@ def _everything(worker: InProcessWorker, pieces: Sequence[bytes], *, stays_open:
             client.send(b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         answer = client.read_to_end()
     assert answer.count(b"HTTP/1.1 200 OK") >= stays_open
+    return _blanked(answer)
+
+
+def _whole(answer: RawAnswer) -> bytes:
+    return answer.head + b"\r\n\r\n" + answer.body
+
+
+def _blanked(answer: bytes) -> bytes:
     answer = re.sub(rb"\r\ndate: [^\r]*", b"", answer)
     return _RANDOM_ID.sub(b"*", answer)
 
@@ -189,6 +197,32 @@ def test_any_cut_gives_the_same_answer(worker: InProcessWorker, kind: str) -> No
         pieces = [request[:place], request[place:]]
         assert _everything(worker, pieces, stays_open=True) == whole, place
     turn(worker)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    kinds=st.lists(st.sampled_from(sorted(BODIES.keys() - {"long"})), min_size=2, max_size=6),
+    request_id=st.sampled_from([None, "same"]),
+    in_pieces=st.booleans(),
+)
+def test_a_client_that_repeats_its_head_is_answered_as_if_each_time_were_the_first(
+    worker: InProcessWorker, kinds: list[str], request_id: str | None, *, in_pieces: bool
+) -> None:
+    """Requests with one head and different bodies, one after the other, are each read afresh."""
+    requests = []
+    for kind in kinds:
+        body, json_length = BODIES[kind]
+        headers = {"Content-Length": str(len(body))}
+        if json_length is not None:
+            headers["Inference-Header-Content-Length"] = json_length
+        if request_id is not None:
+            headers["X-Request-Id"] = request_id
+        requests.append(_head("POST", "/v2/models/affine/infer", "HTTP/1.1", headers) + body)
+    alone = [_blanked(_whole(ask(worker, request))) for request in requests]
+    with connected(worker.url) as client:
+        for request, expected in zip(requests, alone, strict=True):
+            send_pieces(worker, client, cut(request, [30] if in_pieces else []))
+            assert _blanked(_whole(client.read())) == expected
 
 
 def test_one_byte_at_a_time_gives_the_same_answer(worker: InProcessWorker) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def _head(*lines: str) -> bytes:
     return "\r\n".join([f"POST {AFFINE} HTTP/1.1", "Host: a", *lines]).encode() + b"\r\n\r\n"
 
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "header_timeout_seconds": 0.3,
     "body_timeout_seconds": 0.3,
     "keep_alive_seconds": 0.3,

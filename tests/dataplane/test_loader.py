@@ -263,7 +263,7 @@ def test_memory_of_a_version_goes_when_it_is_drained(plan_of: PlanOf, *, is_repl
         freed = asyncio.Event()
         loop = asyncio.get_running_loop()
         session = bench.loader.loaded["a", "1"]._session
-        weakref.finalize(session, loop.call_soon_threadsafe, freed.set)  # type: ignore[arg-type]
+        weakref.finalize(session, loop.call_soon_threadsafe, freed.set)
         del session
         bench.routes.history.clear()
         other = {"1": plan_of("affine", max_rows=2)}

@@ -38,16 +38,25 @@ def plan(path: Path, *, is_batched: bool = True, **settings: Any) -> VersionPlan
     )
 
 
-def desired(generation: int, plans: Mapping[str, VersionPlan]) -> DesiredState:
+def desired(
+    generation: int, plans: Mapping[str, VersionPlan], *, is_settled: bool = True
+) -> DesiredState:
     """Return a desired state with version 1 of each model."""
     models = {name: ModelPlan("1", {"1": one}) for name, one in plans.items()}
-    return DesiredState(generation, models, is_settled=True)
+    return DesiredState(generation, models, is_settled=is_settled)
 
 
 class InProcessWorker:
     """A worker on an event loop of its own, on a thread of its own."""
 
-    def __init__(self, state_dir: Path, plans: Mapping[str, VersionPlan], **settings: Any) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        plans: Mapping[str, VersionPlan],
+        *,
+        is_settled: bool = True,
+        **settings: Any,
+    ) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(("127.0.0.1", 0))
@@ -61,7 +70,7 @@ class InProcessWorker:
             port=self.port,
             socket_path=str(state_dir / "nobody.sock"),
         )
-        self._plans = plans
+        self._state = desired(1, plans, is_settled=is_settled)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker")
         self.exit_code: int | None = None
@@ -95,7 +104,7 @@ class InProcessWorker:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.worker = Worker(self._charter, SilentChannel())  # type: ignore[arg-type]
-        self.worker.loader.want(desired(1, self._plans))
+        self.worker.loader.want(self._state)
         self._ready.set()
         self.exit_code = await self.worker.run(self._stop)
 
