@@ -1,0 +1,148 @@
+"""The bytes of hot answers: the short way and the general one, plain and compressed."""
+
+import asyncio
+import zlib
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from server.config import Settings
+from server.dataplane.connection import Connection
+from server.dataplane.exchanges import HotExchange
+from server.dataplane.plane import Plane
+from server.dataplane.routes import Routes
+from server.dataplane.telemetry import Telemetry
+from server.errors import QueueFull
+from server.protocol.answers import InferAnswer
+from server.protocol.request_headers import InferHeaders
+
+DATE = [(b"date", b"today")]
+
+
+class Line:
+    """A connection of which exchanges see only what they need; it counts how often it advances."""
+
+    def __init__(self) -> None:
+        self.plane = Plane(
+            Settings(compress_min_bytes=100),
+            Routes(),
+            Telemetry(0, lambda _kind, _parts: True, 0),
+        )
+        self.server_state = SimpleNamespace(default_headers=DATE)
+        self.advanced = 0
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    def advance(self) -> None:
+        self.advanced += 1
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.append(task)
+
+
+def answered(
+    answer: InferAnswer | Exception, headers: InferHeaders | None = None, *, close: bool = False
+) -> bytes:
+    """Return the bytes that an exchange makes of an answer, having let its line advance once."""
+
+    async def play() -> bytes:
+        line = Line()
+        exchange = HotExchange(cast("Connection", line), close=close)
+        if headers is not None:
+            exchange.headers = headers
+        exchange.answered(answer)
+        if line.tasks:
+            assert (exchange.response, line.advanced) == (None, 0)
+            await line.tasks[0]
+            await asyncio.sleep(0)
+        assert line.advanced == 1
+        assert exchange.response is not None
+        return exchange.response
+
+    return asyncio.run(play())
+
+
+JSON = b"content-type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers", "close", "expected"),
+    [
+        (InferAnswer(b"{}"), None, False, JSON + b"content-length: 2\r\n\r\n{}"),
+        (
+            InferAnswer(b"{}"),
+            None,
+            True,
+            JSON + b"content-length: 2\r\nconnection: close\r\n\r\n{}",
+        ),
+        (
+            InferAnswer(b"{}"),
+            InferHeaders(request_id="me"),
+            False,
+            JSON + b"content-length: 2\r\nx-request-id: me\r\n\r\n{}",
+        ),
+        (
+            InferAnswer(b"{}\0\1", 2),
+            InferHeaders(json_length=9, accept_encoding=b"gzip"),
+            False,
+            b"content-type: application/octet-stream\r\ncontent-length: 4\r\n"
+            b"inference-header-content-length: 2\r\n\r\n{}\0\1",
+        ),
+    ],
+)
+def test_an_answer_has_its_headers_in_order(
+    answer: InferAnswer, headers: InferHeaders | None, expected: bytes, *, close: bool
+) -> None:
+    """The server's own headers come first, then the answer's, then the end of the connection."""
+    assert answered(answer, headers, close=close) == (
+        b"HTTP/1.1 200 OK\r\ndate: today\r\n" + expected
+    )
+
+
+def test_the_short_way_writes_what_the_general_one_does() -> None:
+    """A JSON body that is ready gives the same bytes by itself and as an answer."""
+
+    async def play(*, close: bool, headers: InferHeaders | None) -> list[bytes | None]:
+        responses = []
+        for way in ("answered", "answered_json"):
+            exchange = HotExchange(cast("Connection", Line()), close=close)
+            exchange.headers = headers or exchange.headers
+            body = b'{"a":1}'
+            getattr(exchange, way)(body if way == "answered_json" else InferAnswer(body))
+            responses.append(exchange.response)
+        return responses
+
+    for close in (False, True):
+        for headers in (None, InferHeaders(request_id="me")):
+            general, short = asyncio.run(play(close=close, headers=headers))
+            assert general == short
+            assert general is not None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_large_answer_is_compressed_beside_the_loop(coding: str) -> None:
+    """Compression happens on a thread; until then there is no response, and then all of it."""
+    body = b"[" + b"1," * 200 + b"1]"
+    response = answered(InferAnswer(body), InferHeaders(accept_encoding=coding.encode()))
+    head, _, rest = response.partition(b"\r\n\r\n")
+
+    assert zlib.decompress(rest, 31 if coding == "gzip" else 15) == body
+    assert head.split(b"\r\n")[1:] == [
+        b"date: today",
+        b"content-type: application/json",
+        b"content-length: %d" % len(rest),
+        b"content-encoding: " + coding.encode(),
+        b"vary: accept-encoding",
+    ]
+
+
+def test_an_error_has_the_callers_id_or_a_new_one() -> None:
+    """Errors are written in their one form, with the id that was given or one of ours."""
+    named = answered(QueueFull("full"), InferHeaders(request_id="me"), close=True)
+    assert named.startswith(b"HTTP/1.1 503 Service Unavailable\r\ndate: today\r\n")
+    assert b"\r\nretry-after: 1\r\nx-request-id: me\r\nconnection: close\r\n\r\n" in named
+    assert named.endswith(b'{"error":"full","code":"queue_full","request_id":"me"}')
+
+    first, second = answered(QueueFull("full")), answered(QueueFull("full"))
+    assert first != second
+    assert len(first) == len(second)
