@@ -1,0 +1,234 @@
+"""The house rules that a machine can check."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE, TESTS = ROOT / "server", ROOT / "tests"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TEST_FILES = sorted(TESTS.rglob("*.py"))
+
+MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 360, 450, 60
+"""Tables of examples make tests longer than what they test."""
+
+# Lowest first. A file may import from its own layer and from the layers before it.
+LAYERS = [
+    "__init__ errors config tensors machine supervision",  # words and values
+    "protocol logs",
+    "engine repository http_app",
+    "wire",
+    "child",  # what all children of the supervisor share
+    "dataplane controlplane",
+    "supervisor",
+    "cli __main__",
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+
+# The planes are processes of their own: what one knows of the other comes through `wire`.
+STRANGERS = {("dataplane", "controlplane"), ("controlplane", "dataplane")}
+
+ONLY_IN = {
+    "httptools": {"dataplane/request_reader.py", "dataplane/asgi_scope.py"},
+    "onnxruntime": {"engine/session.py"},
+    "prometheus_client": {"controlplane/exposition.py"},
+    "pydantic": {"config.py", "repository/model_settings.py"},
+    "rich": {"cli/doctor.py", "cli/model.py", "cli/summary.py"},
+    "starlette": {"http_app.py", "dataplane/app.py", "controlplane/app.py"},
+    "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
+    "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
+        "controlplane/process.py",
+        "dataplane/process.py",
+        "dataplane/connection.py",
+        "dataplane/exchanges.py",
+    },
+    "uvloop": {"child.py"},
+    "watchfiles": {"controlplane/catalog.py"},
+}
+ALSO_IN = {
+    "prometheus_client.metrics_core": {"controlplane/app.py", "controlplane/process.py"},
+}
+TELLS_VERSIONS = "cli/doctor.py"
+"""Imports packages to say whether they are there."""
+
+PURE = (
+    "errors.py",
+    "tensors.py",
+    "supervision.py",
+    "http_app.py",
+    "protocol/",
+    "engine/admission.py",
+    "engine/batching.py",
+    "repository/intake_rules.py",
+    "repository/pbtxt.py",
+    "repository/policy.py",
+    "repository/triton_config.py",
+    "wire/channel.py",
+    "wire/frames.py",
+    "wire/record.py",
+    "wire/status.py",
+    "wire/tally.py",
+    "controlplane/exposition.py",
+    "controlplane/known.py",
+    "controlplane/statistics.py",
+    "dataplane/batch_columns.py",
+    "dataplane/request_reader.py",
+    "dataplane/routes.py",
+    "dataplane/served.py",
+)
+IMPURE = {"asyncio", "concurrent", "datetime", "io", "logging", "os", "pathlib", "random"}
+IMPURE |= {"select", "selectors", "shutil", "signal", "socket", "structlog", "subprocess"}
+IMPURE |= {"tempfile", "threading", "time"}
+
+COVERED_ELSEWHERE = {
+    "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
+    "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
+    "controlplane/app.py": "e2e/test_protocol_conformance.py",  # routes, through real requests
+    "controlplane/fleet.py": "e2e/test_faults.py",  # workers that come, go and fail
+    "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
+    "controlplane/router.py": "e2e/test_repository_policies.py",  # from policy to what answers
+    "dataplane/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
+    "dataplane/exchanges.py": "dataplane/test_connection_pipelining.py",  # a connection's line
+}
+
+
+def relative(path: Path) -> str:
+    """Return the path as the rules above spell it."""
+    return path.relative_to(TESTS if path.is_relative_to(TESTS) else PACKAGE).as_posix()
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield every function, methods and inner ones included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Name every module that `tree` imports, wherever the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            found.add(node.module)
+            found.update(f"server.{alias.name}" for alias in node.names if node.module == "server")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_file_says_what_it_is_for_and_stays_small(path: Path) -> None:
+    """A module docstring, a bounded number of lines, and functions that fit on a screen."""
+    tree = ast.parse(path.read_text())
+
+    assert ast.get_docstring(tree)
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+    for function in functions(tree):
+        assert (function.end_lineno or 0) - function.lineno < MAX_FUNCTION_LINES, function.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_file_imports_only_downwards(path: Path) -> None:
+    """Layers, and the two planes that know each other by messages only."""
+    own = relative(path).split("/")[0].removesuffix(".py")
+    assert own in RANK, f"{own} has no layer"
+
+    for module in imports(ast.parse(path.read_text())):
+        root, *rest = module.split(".")
+        if root == "server" and rest and rest[0] in RANK:
+            assert RANK[rest[0]] <= RANK[own], f"{relative(path)} may not import {module}"
+            assert (own, rest[0]) not in STRANGERS, f"{relative(path)} may not import {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_package_is_imported_by_its_owner_only(path: Path) -> None:
+    """Whoever replaces a library, or reads its changes, finds the one place that matters."""
+    name = relative(path)
+    if name == TELLS_VERSIONS:
+        return
+    for module in imports(ast.parse(path.read_text())):
+        owners = ONLY_IN.get(module.split(".")[0], {name}) | ALSO_IN.get(module, set())
+        assert name in owners, f"{module} belongs to {sorted(owners)}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if relative(path).startswith(PURE)], ids=relative
+)
+def test_a_pure_file_is_told_everything(path: Path) -> None:
+    """It imports no clock, no loop, no log, no files, and does not open any."""
+    tree = ast.parse(path.read_text())
+
+    roots = {module.split(".")[0] for module in imports(tree)}
+    assert not roots & IMPURE
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"open", "print", "input"}
+
+
+def test_the_rules_name_files_that_are_there() -> None:
+    """A rule about a file that has moved would hold for nothing."""
+    there = {relative(path) for path in FILES}
+    named = set().union(*ONLY_IN.values(), *ALSO_IN.values(), COVERED_ELSEWHERE, {TELLS_VERSIONS})
+
+    assert named <= there
+    assert all(any(name.startswith(start) for name in there) for start in PURE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.name != "__init__.py" or "def " in path.read_text()],
+    ids=relative,
+)
+def test_a_module_has_its_tests_at_the_mirrored_path(path: Path) -> None:
+    """Beside others on a topic of it; or the rules name the test that covers it."""
+    name = relative(path)
+    folder = TESTS / Path(name).parent
+    mirrored = [*folder.glob(f"test_{path.stem}.py"), *folder.glob(f"test_{path.stem}_*.py")]
+
+    assert mirrored or (TESTS / COVERED_ELSEWHERE[name]).is_file(), f"{name} has no tests"
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=relative)
+def test_a_test_says_what_it_proves(path: Path) -> None:
+    """Files and tests have docstrings, and no file is too long to be read."""
+    tree = ast.parse(path.read_text())
+
+    assert ast.get_docstring(tree)
+    assert len(path.read_text().splitlines()) <= MAX_TEST_LINES
+    for function in functions(tree):
+        if function.name.startswith("test_"):
+            assert ast.get_docstring(function), function.name
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield name and text of everything of ours that is text, but for this file."""
+    folders = [ROOT / name for name in ("server", "tests", "loadtests", "models", "docs", ".ci")]
+    loose = [path for path in ROOT.iterdir() if path.is_file()]
+    for path in sorted([*loose, *(path for folder in folders for path in folder.rglob("*"))]):
+        if path.is_file() and "__pycache__" not in path.parts and path != Path(__file__):
+            content = path.read_bytes()
+            if b"\0" not in content:
+                yield path.relative_to(ROOT).as_posix(), content.decode()
+
+
+def found(pattern: str) -> list[str]:
+    """Return where a pattern occurs."""
+    return [
+        f"{name}: {match.group()}" for name, text in texts() for match in re.finditer(pattern, text)
+    ]
+
+
+def test_nothing_is_left_for_later() -> None:
+    """What is not done is in the issues; a test that does not run proves nothing."""
+    assert not found(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    assert not found(r"pytest\.skip|mark\.skip|skipif|xfail|importorskip|unittest\.skip")
+
+
+def test_no_file_knows_the_machine_it_was_written_on() -> None:
+    """Paths of a home or a workshop, and addresses of package registries, differ elsewhere."""
+    assert not found(r"(?<![\w.])/(root|work|home|Users)/\w")
+    assert not found(r"(?i)pythonhosted|pypi\.org|artifactory|devpi|://[^\s\"]*/simple\b")
