@@ -1,5 +1,6 @@
-"""Requests of the V2 protocol in JSON: tensors, rows, and what a request may ask for."""
+"""Requests of the V2 protocol in JSON: tensors and their rows."""
 
+import json
 from typing import Any
 
 import orjson
@@ -188,3 +189,37 @@ def test_without_batching_a_request_is_one_row_of_work() -> None:
     accepted = contract(*TWO_INPUTS.signature.inputs, is_batched=False, max_request_rows=1)
 
     assert decode({"inputs": [A, B | {"shape": [1], "data": ["p"]}]}, accepted).rows == 1
+
+
+ONE_ROW: dict[TensorSpec, list[list[Any]]] = {
+    spec("FP32", -1, 3): [
+        [1, 2, 3],
+        [1, 2.5, True],
+        [1, None, 3],
+        [1, 2, 1e39],
+        [float("nan")] * 3,
+    ],
+    spec("INT8", -1): [[7], [128], [False], [1.0], ["1"], [[7]], [1, 2], []],
+    spec("FP16", -1, 1): [[1], [True], [65520], [[1]], [2**64]],
+    spec("UINT64", -1, 2): [[0, 2**64 - 1], [[1, 2]], [1, -1], [1, 2, 3]],
+}
+ONE_ROW_SHAPES: list[Any] = [[1, 3], [1], [1, 1], [1, 2], [True, 3], [True], [1, 3.0], [1, True]]
+ONE_ROW_SHAPES += [[1.0], [1.0, 3], [0, 3], [2, 3], [-1, 3], [1, 3, 1], [], None, "13", {"1": 3}]
+
+
+@pytest.mark.parametrize("described", ONE_ROW, ids=str)
+@pytest.mark.parametrize("shape", ONE_ROW_SHAPES, ids=str)
+def test_the_short_way_for_one_row_reads_what_the_general_way_reads(
+    described: TensorSpec, shape: Any
+) -> None:
+    """Parameters keep a request off the short way, and change nothing else."""
+    for data in ONE_ROW[described]:
+        tensor = ROW | {"datatype": described.datatype.name, "shape": shape, "data": data}
+        outcomes: list[InferRequest | str] = []
+        for one in (tensor, tensor | {"parameters": {}}):
+            body = json.dumps({"inputs": [one]}).encode()
+            try:
+                outcomes.append(v2.decode(body, None, contract(described)))
+            except InvalidInput as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
