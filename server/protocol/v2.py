@@ -44,10 +44,12 @@ class Contract:
     """Shapes of a plain request: one row for the only input, numbers of a fixed shape."""
 
     def __post_init__(self) -> None:
-        first, *others = self.signature.inputs
-        is_plain = self.is_batched and first.pack_row is not None and not others
-        fits = is_plain and len(first.shape) <= _MAX_PLAIN_RANK
-        object.__setattr__(self, "plain_shapes", ((1, *first.shape[1:]),) if fits else None)
+        shapes = None
+        if self.is_batched and len(self.signature.inputs) == 1:
+            spec = self.signature.inputs[0]
+            if spec.pack_row is not None and len(spec.shape) <= _MAX_PLAIN_RANK:
+                shapes = ((1, *spec.shape[1:]),)
+        object.__setattr__(self, "plain_shapes", shapes)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 from server.errors import BadJson, InvalidInput, InvalidRequest, PayloadTooLarge
 from server.protocol import v2
 from server.protocol.v2 import Contract, InferRequest
-from server.tensors import TensorSpec
+from server.tensors import Signature, TensorSpec
 from tests.support.contracts import contract, scalar, spec
 
 ROW: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
@@ -157,6 +157,14 @@ def test_a_scalar_has_the_empty_shape() -> None:
     request = decode({"inputs": [ROW | {"datatype": "INT8", "shape": [], "data": [7]}]}, accepted)
 
     assert (request.tensors, request.shapes, request.rows) == ([b"\7"], ((),), 1)
+
+
+def test_a_model_without_inputs_may_be_asked() -> None:
+    """It has no rows, so a request is one run of it."""
+    accepted = Contract(Signature((), (spec(name="y"),)), is_batched=False, max_request_rows=9)
+
+    request = decode({"inputs": []}, accepted)
+    assert (request.tensors, request.shapes, request.rows) == ([], (), 1)
 
 
 def test_zero_rows_are_a_request() -> None:
