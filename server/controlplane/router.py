@@ -9,6 +9,7 @@ Lifetime: `run` is one task for the life of control.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,13 +30,13 @@ class Router:
     """The desired state, and the way to the next one."""
 
     def __init__(self, models: dict[str, KnownModel], fleet: Fleet, settings: Settings) -> None:
-        self.store_writable = True
         self._models = models
         self._fleet = fleet
         self._path = settings.state_dir / desired.FILE_NAME
         # What was served before goes on being served until the repository has been looked at.
         self._saved = desired.read_file(settings.state_dir, settings.repository)
         self._is_settled = False
+        self._is_written = True
         self.state = DesiredState(0, {}, str(settings.repository))
         if self._saved is not None:
             self.state = replace(
@@ -102,21 +103,36 @@ class Router:
         overtaken = self._fleet.highest_generation() > self.state.generation
         same = plans == self.state.models and self.state.is_settled == self._is_settled
         if same and not overtaken:
+            if self.state.generation and not (self._is_written and self._path.exists()):
+                await self._write(desired.encode(self.state))
             return
         generation = max(self.state.generation, self._fleet.highest_generation()) + 1
         self.state = DesiredState(
             generation, plans, self.state.repository, is_settled=self._is_settled
         )
         message = desired.encode(self.state)
-        try:
-            await asyncio.to_thread(write_whole, self._path, message)
-            self.store_writable = True
-        except OSError:
-            # Workers are told all the same: serving goes on when the disk does not.
-            self.store_writable = False
-            log.exception("desired_state_not_saved")
+        await self._write(message)
         self._fleet.broadcast(message)
         log.info("generation", generation=generation, models=len(plans))
+
+    async def _write(self, message: bytes) -> None:
+        """Write the desired state to disk; if that fails, workers' next words lead here again.
+
+        Workers are told all the same: serving goes on when the disk does not.
+        """
+        try:
+            await asyncio.to_thread(write_whole, self._path, message)
+        except OSError:
+            if self._is_written:
+                log.exception("desired_state_not_saved")
+            self._is_written = False
+        else:
+            self._is_written = True
+
+    @property
+    def store_writable(self) -> bool:
+        """Whether the desired state is on disk, and another one could be."""
+        return self._is_written and os.access(self._path.parent, os.W_OK)
 
     @property
     def is_stable(self) -> bool:
