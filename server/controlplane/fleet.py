@@ -140,39 +140,39 @@ class Fleet:
         ordered = sorted(self._streams.items())
         return [stream.state for _, stream in ordered if stream.state is not None]
 
-    def _serving(self) -> list[Status]:
-        """The states of workers that are here to stay."""
-        found = [worker.status for worker in self.workers if worker.status is not None]
-        return [one for one in found if not one.is_draining]
+    def _staying(self) -> list[Status | None]:
+        """The states of workers that do not drain; None of one that has not said its state yet."""
+        statuses = [worker.status for worker in self.workers]
+        return [one for one in statuses if one is None or not one.is_draining]
 
     def loaded_everywhere(self, model: str) -> set[tuple[str, str]]:
         """Return the (version, digest) pairs that every worker has loaded."""
-        each = [set(one.loaded.get(model, {}).items()) for one in self._serving()]
-        if not each or len(each) < len(self.workers):
+        statuses = self._staying()
+        if not statuses:
             return set()
-        return set.intersection(*each)
+        return set.intersection(
+            *(set(one.loaded.get(model, {}).items() if one else ()) for one in statuses)
+        )
 
     def live_everywhere(self, model: str) -> str | None:
         """Return the version that answers for a model on every worker, None if it is not one."""
-        each = {one.live.get(model) for one in self._serving()}
-        if len(each) != 1 or len(self._serving()) < len(self.workers):
-            return None
-        return each.pop()
+        each = {one.live.get(model) if one else None for one in self._staying()}
+        return each.pop() if len(each) == 1 else None
 
     def loaded_somewhere(self, model: str) -> set[str]:
         """Return the versions that any worker has loaded, with whatever files."""
-        return {version for one in self._serving() for version in one.loaded.get(model, {})}
+        return {version for one in self._staying() if one for version in one.loaded.get(model, {})}
 
     def failures(self, model: str) -> Mapping[str, Failure]:
         """Return what any worker could not load, by version."""
         found: dict[str, Failure] = {}
-        for one in self._serving():
-            found.update(one.failed.get(model, {}))
+        for one in self._staying():
+            found.update(one.failed.get(model, {}) if one else {})
         return found
 
     def reached(self, generation: int) -> bool:
-        """Whether every connected worker has carried out `generation`."""
-        statuses = [worker.status for worker in self.workers]
+        """Whether every worker that does not drain has carried out `generation`."""
+        statuses = self._staying()
         return bool(statuses) and all(
             one is not None and one.generation >= generation for one in statuses
         )
