@@ -80,6 +80,7 @@ class Intake:
             raise ModelInvalid(folder.problem, fix="mend the version's folder")
         model_file = model_file_of(folder, setup.model_file)
         try:
+            await self.prepare()  # Somebody may have cleared the state directory away.
             staged = await self.on_thread(self._store.stage, folder)
         except OSError as error:
             raise ModelInvalid(
