@@ -59,7 +59,7 @@ def test_a_killed_worker_is_replaced_while_the_other_serves(
     with start(workers=2) as gateway:
         killed, kept = gateway.workers()
         os.kill(killed, signal.SIGKILL)
-        eventually(lambda: not is_running(killed))
+        eventually(lambda: has_ended(gateway, 1))
 
         with asking(gateway, "a") as seen:
             eventually(lambda: restarts(gateway, 2) == 1)
