@@ -179,14 +179,13 @@ def _models(sources: Sources) -> Iterator[Metric]:
         labels=_VERSION,
     )
     for model in sources.catalog.models.values():
-        failures = sources.fleet.failures(model.name)
         for row in sources.operations.model_rows(model):
             labels = (row["name"], row["version"])
             for one in State:
                 state.add_metric((*labels, one.value), float(row["state"] == one))
             live.add_metric(labels, float(row["live"]))
             known = model.versions[row["version"]]
-            has_failed = known.error or model.setup_error or row["version"] in failures
+            has_failed = known.error or model.setup_error or row["version"] in model.failures
             failed.add_metric(labels, float(bool(has_failed)))
     loads = CounterMetricFamily(
         "tidegate_model_loads",

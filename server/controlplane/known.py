@@ -6,6 +6,8 @@ values only; `catalog.py` fills them.
 Concurrency: event loop only.
 """
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -60,6 +62,20 @@ class KnownModel:
     route: Route = NO_ROUTE
     is_unloaded: bool = False
     """An operator unloaded it; it stays so until an operator loads it."""
+    failures: dict[str, Failure] = field(default_factory=dict)
+    """What a worker could not load, by version. Kept here, because a worker forgets what it is not
+    to load; without it, a version that fails would be taken out and tried again without end."""
+
+    def note_failures(
+        self, reported: Mapping[str, Failure], loaded_everywhere: AbstractSet[tuple[str, str]]
+    ) -> None:
+        """Add what workers report, and drop what is about other files or has been overcome."""
+        self.failures.update(reported)
+        for version, failure in list(self.failures.items()):
+            known = self.versions.get(version)
+            digest = known.plan.digest if known is not None and known.plan is not None else ""
+            if failure.digest != digest or (version, digest) in loaded_everywhere:
+                del self.failures[version]
 
     def servable(self, failures: dict[str, Failure], somewhere: set[str]) -> dict[str, str]:
         """Return the digest of each version that may be served.
@@ -118,7 +134,7 @@ class KnownModel:
         pending = {
             version: known.is_checking
             for version, known in self.versions.items()
-            if known.plan is None
+            if known.plan is None or (version in self.failures and version not in versions)
         }
         return ModelPlan(self.route.live, versions, pending)
 

@@ -64,10 +64,9 @@ class Operations:
     def model_rows(self, model: KnownModel) -> list[dict[str, Any]]:
         """Return the index rows of one model."""
         loaded = self._fleet.loaded_everywhere(model.name)
-        failures = dict(self._fleet.failures(model.name))
         live = self._fleet.live_everywhere(model.name)
         return [
-            describe(model, version, loaded, failures, is_live=version == live)
+            describe(model, version, loaded, model.failures, is_live=version == live)
             for version in model.versions
         ]
 
@@ -113,6 +112,7 @@ class Operations:
         model = self.find(name)
         if model.setup_error:
             raise ModelInvalid(f"model '{name}': {model.setup_error}", fix=model.setup_fix)
+        model.failures.clear()  # Asked for again, so tried again.
         self._router.note()
         await self._router.until(lambda: self._router.is_stable)
         rows = self.model_rows(model)

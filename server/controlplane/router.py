@@ -83,8 +83,10 @@ class Router:
             return
         for model in self._models.values():
             model.forget_gone()
-            failures = dict(self._fleet.failures(model.name))
-            servable = model.servable(failures, self._fleet.loaded_somewhere(model.name))
+            model.note_failures(
+                self._fleet.failures(model.name), self._fleet.loaded_everywhere(model.name)
+            )
+            servable = model.servable(model.failures, self._fleet.loaded_somewhere(model.name))
             if not servable or model.setup is None:
                 model.route = NO_ROUTE
                 continue

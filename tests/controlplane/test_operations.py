@@ -72,6 +72,29 @@ def test_a_version_that_a_worker_cannot_load_fails_the_call(repository: Path) ->
     _with_control(repository, use, ToldWorker(0), ToldWorker(1, fails=fails))
 
 
+def test_a_version_that_a_worker_cannot_load_is_tried_once(repository: Path) -> None:
+    """A failure is no reason to go round in circles: the next try comes with the next call."""
+
+    async def use(control: Control) -> None:
+        assert control.row("m")["reason"] == "no memory"
+        generation = control.router.state.generation
+        for _ in range(3):
+            await control.look()
+        assert control.router.state.generation == generation
+
+        await _refusal(control.operations.load("m", {}), ModelInvalid)
+        assert control.row("m")["reason"] == "no memory"
+        assert control.router.state.models["m"].pending == {"1": False}
+
+        worker.fails = {}
+        await control.operations.load("m", {})
+        assert control.row("m")["live"]
+
+    worker = ToldWorker(0, fails={("m", "1"): "no memory"})
+    models.put(repository, "m", 1, models.affine())
+    _with_control(repository, use, worker)
+
+
 def test_a_worker_that_does_not_follow_is_a_timeout(repository: Path) -> None:
     """Load and unload give up after `load_timeout_seconds` and say that it goes on."""
 

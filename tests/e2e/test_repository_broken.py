@@ -193,6 +193,29 @@ def test_a_link_out_of_the_repository_is_refused(shop: Workshop, tmp_path: Path)
     assert row["reason"] == "'model.onnx' is a link that leads out of the repository"
 
 
+def test_a_version_that_workers_cannot_load_is_tried_once(shop: Workshop) -> None:
+    """What passes the check and fails in a worker is told, and leaves everything else at rest."""
+    gateway = shop.gateway
+    shop.configure("torn", 'version_policy = "specific:1"\n')
+    shop.put("torn", 1, offset=1)
+    shop.put("torn", 2, offset=77)
+    shop.until_live("torn", 1)
+    digest = eventually(lambda: gateway.index()["torn", "2"]["digest"])
+    copy = gateway.state_dir / "store" / digest / "model.onnx"
+    copy.chmod(0o644)
+    copy.write_bytes(b"rubbish")  # A disk that fails between the check and the worker.
+
+    with steady_client(gateway, "torn", {"1": 1}):
+        refused = gateway.load("torn", config='{"version_policy": {"all": {}}}')
+        assert (refused.status, refused.json["code"]) == (422, "model_invalid")
+        assert "torn' version 2: ONNX Runtime cannot load it" in refused.json["error"]
+        generation = gateway.metric("tidegate_generation")
+        failed = gateway.infer("torn", ROW, "2")
+        assert (failed.status, failed.json["code"]) == (503, "model_unavailable")
+        assert gateway.metric('tidegate_model_load_failed{model="torn",version="2"}') == 1
+        assert gateway.metric("tidegate_generation") == generation
+
+
 def test_a_version_that_kills_its_checker_is_refused(shop: Workshop) -> None:
     """A crash while a version is tried costs that version only; the next one is checked."""
     folder = shop.repository / "deadly" / "2"
@@ -201,7 +224,9 @@ def test_a_version_that_kills_its_checker_is_refused(shop: Workshop) -> None:
 
     with steady_client(shop.gateway, "deadly", {"1": 1}):
         folder.mkdir()
-        fatal: dict[str, Any] = {"inputs/x": np.array([[-2]], np.int32)}
+        fatal: dict[str, Any] = {
+            name: np.array([[-2]], np.int32) for name in ("inputs/x", "outputs/y")
+        }
         np.savez(folder / "golden.npz", **fatal)
         models.put(shop.repository, "deadly", 2, models.crashing())
         row = eventually(

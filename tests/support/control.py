@@ -34,8 +34,6 @@ class ToldWorker:
     is_obedient: bool = True
     """If not, it never says anything after its first words."""
     gauges: Gauges = field(default_factory=Gauges)
-    failed: dict[str, dict[str, Failure]] = field(default_factory=dict)
-    """What it has failed to load, remembered as real workers do."""
 
     async def run(self, path: str) -> None:
         """Connect, and answer every desired state."""
@@ -54,6 +52,7 @@ class ToldWorker:
 
     def _status(self, state: desired.DesiredState) -> Status:
         loaded: dict[str, dict[str, str]] = {}
+        failed: dict[str, dict[str, Failure]] = {}
         for model, plan in state.models.items():
             for version, one in plan.versions.items():
                 reason = self.fails.get((model, version))
@@ -61,7 +60,7 @@ class ToldWorker:
                     loaded.setdefault(model, {})[version] = one.digest
                 else:
                     failure = Failure(one.digest, reason, "try another")
-                    self.failed.setdefault(model, {})[version] = failure
+                    failed.setdefault(model, {})[version] = failure
         return Status(
             generation=state.generation,
             loaded=loaded,
@@ -70,7 +69,7 @@ class ToldWorker:
                 for name, plan in state.models.items()
                 if plan.live is not None and plan.live in loaded.get(name, {})
             },
-            failed=self.failed,
+            failed=failed,
             load_seconds={name: dict.fromkeys(loaded[name], 0.25) for name in loaded},
             gauges=self.gauges,
         )
