@@ -18,7 +18,11 @@ from server.wire.channel import (
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | words,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | words,
     lambda values: st.lists(values, max_size=3) | st.dictionaries(words, values, max_size=3),
     max_leaves=6,
 )
