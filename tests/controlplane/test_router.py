@@ -1,0 +1,239 @@
+"""From models and workers to desired states, over a real socket, with workers that a test plays."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings
+from server.controlplane.fleet import Fleet
+from server.controlplane.known import KnownModel
+from server.controlplane.router import Router
+from server.wire import desired
+from server.wire.desired import DesiredState, ModelPlan
+from tests.support.fake_worker import FakeWorker, fake_worker, known, plan
+
+
+class Joined:
+    """A fleet and a router, joined as control joins them."""
+
+    def __init__(self, root: Path, models: dict[str, KnownModel]) -> None:
+        self.settings = Settings(repository=root / "models", state_dir=root)
+        self.fleet = Fleet(self)
+        self.router = Router(models, self.fleet, self.settings)
+
+    @property
+    def saved(self) -> DesiredState | None:
+        """What a restarted control would find."""
+        return desired.read_file(self.settings.state_dir, self.settings.repository)
+
+    def worker_changed(self) -> None:
+        self.router.note()
+
+    def tally(self, message: memoryview) -> None:
+        raise NotImplementedError
+
+    def records(self, message: memoryview) -> None:
+        raise NotImplementedError
+
+    async def answer(self, message: memoryview) -> bytes:
+        raise NotImplementedError
+
+
+@contextlib.asynccontextmanager
+async def routing(root: Path, models: dict[str, KnownModel]) -> AsyncIterator[Joined]:
+    """Run a router on `root` as its state directory."""
+    joined = Joined(root, models)
+    server = await joined.fleet.listen(str(root / "control.sock"), joined.router.greeting)
+    task = asyncio.create_task(joined.router.run())
+    try:
+        yield joined
+    finally:
+        task.cancel()
+        server.close()
+
+
+def save(root: Path, generation: int, **digests: str) -> None:
+    """Leave a desired state of model `m` behind, as an earlier control would have."""
+    versions = {version[1:]: plan(digest) for version, digest in digests.items()}
+    models = {"m": ModelPlan(next(iter(versions)), versions)}
+    state = DesiredState(generation, models, str(root / "models"), is_settled=True)
+    (root / desired.FILE_NAME).write_bytes(desired.encode(state))
+
+
+def obey(worker: FakeWorker, state: DesiredState) -> None:
+    """Say that everything in a state has been done."""
+    worker.say(
+        generation=state.generation,
+        loaded={
+            name: {version: one.digest for version, one in model.versions.items()}
+            for name, model in state.models.items()
+        },
+        live={name: model.live for name, model in state.models.items() if model.live},
+    )
+
+
+def test_a_version_goes_live_only_when_every_worker_has_it(tmp_path: Path) -> None:
+    """What was live stays so until the last worker has loaded its successor."""
+    model = known("m", v1="aa")
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": model}) as joined,
+            fake_worker(tmp_path / "control.sock") as first,
+            fake_worker(tmp_path / "control.sock") as second,
+        ):
+            for number, worker in enumerate((first, second)):
+                worker.hello(number)
+                await worker.told()
+            joined.router.settle()
+            loading = await first.told_all()
+            assert (loading.models["m"].live, set(loading.models["m"].versions)) == (None, {"1"})
+            obey(first, loading)
+            obey(second, await second.told_all())
+            live = await first.told()
+            assert live.models["m"].live == "1"
+            obey(first, live)
+            obey(second, await second.told())
+
+            model.versions["2"] = known("m", v2="bb").versions["2"]
+            joined.router.note()
+            both = await first.told()
+            assert (both.models["m"].live, set(both.models["m"].versions)) == ("1", {"1", "2"})
+            obey(first, both)
+            await joined.router.until(lambda: joined.fleet.highest_generation() == both.generation)
+            assert not joined.router.is_stable
+            assert joined.router.state == both
+
+            obey(second, await second.told())
+            switched = await first.told()
+            assert (switched.models["m"].live, set(switched.models["m"].versions)) == ("2", {"2"})
+            obey(first, switched)
+            obey(second, await second.told())
+            await joined.router.until(lambda: joined.router.is_stable)
+            assert joined.saved == switched
+
+    asyncio.run(check())
+
+
+def test_a_state_is_on_disk_before_any_worker_has_it(tmp_path: Path) -> None:
+    """A worker never knows more than a control that is restarted at that moment would."""
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            await worker.told()
+            joined.router.settle()
+            assert await worker.told_all() == joined.saved
+
+    asyncio.run(check())
+
+
+def test_a_restarted_control_greets_with_what_was_served_before(tmp_path: Path) -> None:
+    """Until the repository has been looked at, nothing is known that could replace it."""
+    save(tmp_path, 7, v1="aa")
+
+    async def check() -> None:
+        models: dict[str, KnownModel] = {}
+        async with (
+            routing(tmp_path, models) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            greeting = await worker.told()
+            assert (greeting.generation, greeting.is_settled) == (8, False)
+            assert (greeting.models["m"].live, set(greeting.models["m"].versions)) == ("1", {"1"})
+
+            obey(worker, greeting)
+            joined.router.note()
+            await joined.router.until(lambda: joined.router.is_stable)
+            assert joined.router.state == greeting
+            models["m"] = known("m", v1="aa", v2="bb")
+            joined.router.settle()
+            after = await worker.told()
+            assert after.is_settled
+            assert (after.models["m"].live, set(after.models["m"].versions)) == ("1", {"1", "2"})
+
+    asyncio.run(check())
+
+
+def test_what_left_the_repository_while_control_was_away_is_let_go(tmp_path: Path) -> None:
+    """Once the repository has been looked at, a model that is not in it is served no longer."""
+    save(tmp_path, 7, v1="aa")
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            assert set((await worker.told()).models) == {"m"}
+            joined.router.settle()
+            assert (await worker.told()).models == {}
+
+    asyncio.run(check())
+
+
+def test_the_state_of_another_repository_is_not_taken_over(tmp_path: Path) -> None:
+    """Its plans are of no use here."""
+    state = DesiredState(7, {"m": ModelPlan("1", {"1": plan("aa")})}, "/elsewhere")
+    (tmp_path / desired.FILE_NAME).write_bytes(desired.encode(state))
+
+    joined = Joined(tmp_path, {})
+
+    assert joined.router.state.models == {}
+
+
+@pytest.mark.parametrize("reached", [9, 500])
+def test_a_generation_is_above_all_that_workers_have_seen(tmp_path: Path, reached: int) -> None:
+    """When the file is older than what workers know, they must still take the next state."""
+    save(tmp_path, 3, v1="aa")
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            greeting = await worker.told()
+            worker.say(generation=reached, loaded={"m": {"1": "aa"}}, live={"m": "1"})
+            await joined.router.until(lambda: joined.fleet.highest_generation() == reached)
+            assert greeting.generation == 4
+            joined.router.settle()
+
+            assert (await worker.told()).generation == reached + 1
+
+    asyncio.run(check())
+
+
+def test_a_state_that_could_not_be_written_is_sent_and_written_later(tmp_path: Path) -> None:
+    """Workers are told although the disk refuses; their next words bring another try."""
+    obstacle = tmp_path / "desired.tmp"
+    obstacle.mkdir()
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            await worker.told()
+            joined.router.settle()
+            told = await worker.told_all()
+            assert (joined.saved, joined.router.store_writable) == (None, False)
+            obey(worker, told)
+            live = await worker.told()
+            obey(worker, live)
+            await joined.router.until(lambda: joined.router.is_stable)
+
+            obstacle.rmdir()
+            worker.say()
+            await joined.router.until(lambda: joined.router.store_writable)
+            assert joined.saved == live
+
+    asyncio.run(check())
