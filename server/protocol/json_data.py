@@ -23,7 +23,8 @@ import orjson
 from server.errors import BadJson, InvalidInput
 from server.tensors import Array, Data, Datatype, TensorSpec, bf16_to_fp32, fp32_to_bf16
 
-_BF16_MAX = 3.3895313892515355e38
+_BF16_OVERFLOW = 2.0**128 - 2.0**119
+"""From here on a number rounds to infinity in BF16: half way from its largest to the next power."""
 
 
 def load_json(body: bytes | memoryview) -> Any:
@@ -138,7 +139,7 @@ def _pack_bf16(flat: list[Any], spec: TensorSpec) -> bytes:
     if set(map(type, flat)) - {int, float}:
         _refuse(flat, spec)
     values = np.array([_as_float(value) for value in flat], dtype=np.float64)
-    if np.any(np.abs(values[np.isfinite(values)]) > _BF16_MAX):
+    if np.any(np.abs(values[np.isfinite(values)]) >= _BF16_OVERFLOW):
         _refuse(flat, spec)
     return fp32_to_bf16(values.astype(np.float32)).tobytes()
 
@@ -147,7 +148,7 @@ def _as_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return _BF16_MAX * 2
+        return _BF16_OVERFLOW
 
 
 _PACK: dict[str, Callable[[list[Any], TensorSpec], Data]] = {
@@ -183,7 +184,7 @@ def _holds(value: object, datatype: Datatype) -> bool:
             return type(value) is str
         case "BF16":
             return type(value) in (int, float) and not (
-                math.isfinite(_as_float(value)) and abs(_as_float(value)) > _BF16_MAX  # type: ignore[arg-type]
+                math.isfinite(_as_float(value)) and abs(_as_float(value)) >= _BF16_OVERFLOW  # type: ignore[arg-type]
             )
     if type(value) not in (int, float):
         return False

@@ -227,6 +227,23 @@ NUMPY = {
     **{name: spec(name).datatype.numpy for name in NUMBERS},
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_largest_bf16_comes_back_from_its_own_text(sign: float) -> None:
+    """Its shortest text names a slightly larger number, which still rounds to it; half way is over.
+
+    The border is half way between the largest BF16 and 2**128, as it is for FP32 in `struct`.
+    """
+    largest = np.array([[sign * 3.3895313892515355e38]], ml_dtypes.bfloat16)
+    [text], bad_rows = json_data.row_texts(largest.view(np.uint16), spec("BF16").datatype)
+
+    assert not bad_rows
+    assert pack([float(text)], "BF16", 1) == largest.tobytes()
+    with pytest.raises(InvalidInput, match="BF16 cannot hold it"):
+        pack([sign * (2.0**128 - 2.0**119)], "BF16", 1)
+
+
 nested = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=4),
