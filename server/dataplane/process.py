@@ -28,6 +28,7 @@ from server.dataplane.plane import Plane
 from server.dataplane.questions import Questions
 from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
+from server.errors import ShuttingDown
 from server.wire import desired, status
 from server.wire.channel import Charter
 from server.wire.frames import Kind
@@ -40,6 +41,8 @@ CONTROL_PATIENCE_SECONDS = 3.0
 """How long a new worker waits for control before it goes on with the last state on disk."""
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
+_LAST_ANSWERS_SECONDS = 0.5
+"""Time for the answers to requests that are given up to be written out."""
 
 
 class _Server(uvicorn.Server):
@@ -70,6 +73,7 @@ class Worker:
         self.plane = Plane(self.settings, Routes(), self.telemetry)
         self.loader = Loader(self.plane, self._on_change)
         self._first_state = asyncio.Event()
+        drain_seconds = self.settings.drain_timeout_seconds
         config = uvicorn.Config(
             build_app(self.plane, self._questions.ask),
             http=functools.partial(Connection, self.plane),  # type: ignore[arg-type]
@@ -78,7 +82,8 @@ class Worker:
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(self.settings.drain_timeout_seconds)),
+            # A number of seconds, whole or not; the annotation of uvicorn is narrower than its use.
+            timeout_graceful_shutdown=drain_seconds + _LAST_ANSWERS_SECONDS,  # type: ignore[arg-type]
         )
         config.load()
         self._server = _Server(config)
@@ -127,12 +132,20 @@ class Worker:
         self._send_status()
         await asyncio.sleep(self.settings.drain_delay_seconds)
         self._server.should_exit = True
+        await asyncio.wait({serving}, timeout=self.settings.drain_timeout_seconds)
+        given_up = 0 if serving.done() else self._give_up()
         await serving
-        was_cut_off = self.plane.predictor.in_flight > 0
+        was_cut_off = given_up + self.plane.predictor.in_flight > 0
         self.telemetry.flush()
         self._send_status()
         await self._link.flush(_FLUSH_SECONDS)
         return _EXIT_CUT_OFF if was_cut_off else 0
+
+    def _give_up(self) -> int:
+        """Answer what still waits when the time to drain is over; return how many there were."""
+        error = ShuttingDown("the server stops before the model could take this request")
+        served = self.loader.loaded.values()
+        return sum(one.batcher.give_up(error) for one in served)
 
     # What control says, and what it is told.
 

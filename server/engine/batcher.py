@@ -132,6 +132,16 @@ class Batcher:
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
+    def give_up(self, error: TidegateError) -> int:
+        """Fail everything that waits; what runs is not touched. Return how many there were."""
+        waiting, self._queue = self._queue, deque()
+        self.queued_rows = 0
+        for entry in waiting:
+            self._on_dropped(entry, None if entry.is_gone else error)
+        if self._idle is not None and self._is_idle():
+            self._idle.set()
+        return len(waiting)
+
     async def drain(self) -> None:
         """Return when nothing waits and nothing runs; then let go of threads and timers."""
         self._idle = asyncio.Event()

@@ -170,7 +170,7 @@ def test_a_worker_without_control_serves_the_last_state(
 
 
 def test_what_takes_too_long_is_cut_off(tmp_path: Path, plans: dict[str, Any]) -> None:
-    """A request that is not answered in the time for draining ends the worker with code 3."""
+    """A request that still waits when the time to drain is over is told so; the code is 3."""
     with (
         spawned(tmp_path, plans, drain_timeout_seconds=0.1) as (child, url),
         connected(url) as client,
@@ -179,6 +179,10 @@ def test_what_takes_too_long_is_cut_off(tmp_path: Path, plans: dict[str, Any]) -
         client.send(post(HELD, GOOD)[:-1])
         assert call(url + AFFINE, GOOD).status == 200  # By now, the other one waits.
         child.terminate()
+        answer = client.read()
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        assert b'"code":"shutting_down"' in answer.body
+        assert client.read().status == 200
         assert child.wait(30) == 3
         assert client.is_closed()
 
