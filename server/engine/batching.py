@@ -94,9 +94,7 @@ def _held_until(waiting: Waiting, policy: BatchPolicy) -> float:
 
     Held to its deadline it would be too late to run; half leaves the other half for the run.
     """
-    return min(
-        waiting.arrived + policy.max_delay_seconds, (waiting.arrived + waiting.deadline) / 2
-    )
+    return min(waiting.arrived + policy.max_delay_seconds, (waiting.arrived + waiting.deadline) / 2)
 
 
 def _fill(queue: Sequence[Waiting], max_rows: int) -> tuple[int, Closed]:
