@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from server.dataplane.call import CLIENT_GONE, Call
 from server.dataplane.plane import Plane
-from server.dataplane.predict import CLIENT_GONE, Call
 from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
 from server.errors import ModelNotFound, NotFound, TidegateError

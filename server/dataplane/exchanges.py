@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.dataplane.predict import Call
+from server.dataplane.call import Call
 from server.protocol import compression
 from server.protocol.answers import InferAnswer
 from server.protocol.errors import error_answer

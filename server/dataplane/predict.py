@@ -7,107 +7,29 @@ Concurrency: everything here runs on the event loop of the worker.
 """
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import numpy as np
 import structlog
 
 from server.config import Settings
 from server.dataplane.batch_columns import OK
+from server.dataplane.call import Call
+from server.dataplane.parts import Gathering, Part
 from server.dataplane.served import ServedVersion
 from server.engine.admission import Budget
 from server.engine.batcher import FinishedBatch
 from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
 from server.protocol import v2
-from server.protocol.answers import BatchOutputs, InferAnswer
+from server.protocol.answers import BatchOutputs
 from server.protocol.errors import INTERNAL_TEXT
 from server.protocol.request_headers import InferHeaders
 from server.protocol.v2 import Contract, InferRequest
-from server.tensors import Array, Data
 
 log = structlog.get_logger()
 
 Decode = Callable[[bytes, int | None, Contract], InferRequest]
 """From a body, and the length of its JSON part if that was given, to a request."""
-
-CLIENT_GONE = "client_gone"
-_PARTIAL = ""
-"""What a part of a large request returns: the request is counted when its last part is done."""
-
-
-class Call(ABC):
-    """One caller's request from its body to its answer; also its entry in the queue."""
-
-    __slots__ = (
-        "arrived",
-        "body_bytes",
-        "deadline",
-        "is_gone",
-        "request",
-        "rows",
-        "served",
-        "shape_key",
-        "shapes",
-        "tensors",
-    )
-
-    arrived: float
-    served: ServedVersion
-    body_bytes: int
-    request: InferRequest
-    rows: int
-    tensors: list[Data]
-    shapes: tuple[tuple[int, ...], ...]
-    shape_key: object
-    deadline: float
-
-    def __init__(self) -> None:
-        self.is_gone = False
-
-    def take(self, request: InferRequest, timeout_seconds: float) -> None:
-        """Keep the decoded request, in the form in which the batcher reads it."""
-        self.request = request
-        self.rows = request.rows
-        self.tensors = request.tensors
-        self.shapes = request.shapes
-        self.shape_key = None if self.served.has_fixed_rows else row_shapes(request.shapes)
-        self.deadline = self.arrived + timeout_seconds
-
-    @abstractmethod
-    def answered(self, answer: InferAnswer | Exception) -> None:
-        """Take the answer or the error. Called once, and not after the caller has left."""
-
-    def answered_json(self, body: bytes) -> None:
-        """Take an answer that is all JSON; for callers who have a shorter way for it."""
-        self.answered(InferAnswer(body))
-
-    def finish(
-        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
-    ) -> str:
-        """Answer with the rows from `first` on; return the outcome to count.
-
-        `bodies` holds an answer for each row of the batch, if they could be written at once.
-        """
-        if self.is_gone:
-            return CLIENT_GONE
-        if bodies is not None and self.request.is_plain:
-            self.answered_json(bodies[first])
-            return OK
-        try:
-            answer = self.served.writer.write(self.request, outputs, first, self.rows)
-        except TidegateError as error:
-            return self.fail(error)
-        self.answered(answer)
-        return OK
-
-    def fail(self, error: TidegateError | None) -> str:
-        """Answer with an error, or with nothing if the caller has left; return the outcome."""
-        if error is None or self.is_gone:
-            return CLIENT_GONE
-        self.answered(error)
-        return error.code
 
 
 class Predictor:
@@ -197,7 +119,7 @@ class Predictor:
                 f"the model's queue holds {batcher.queued_rows} of {batcher.limits.queue_rows} "
                 f"rows; the request has {call.rows}"
             )
-        gathering = _Gathering(self, call)
+        gathering = Gathering(call, self._closed)
         for part in gathering.parts:
             batcher.submit(part)
 
@@ -207,7 +129,7 @@ class Predictor:
 
     def finished(self, served: ServedVersion, batch: FinishedBatch) -> None:
         """Answer every member of a finished batch, then count it."""
-        entries = cast("Sequence[Call | _Part]", batch.entries)
+        entries = cast("Sequence[Call | Part]", batch.entries)
         if batch.error is not None:
             log.warning(
                 "batch_failed",
@@ -231,10 +153,15 @@ class Predictor:
                 self._closed(entry, outcome)
 
     def _answer_all(
-        self, served: ServedVersion, batch: FinishedBatch, entries: "Sequence[Call | _Part]"
+        self, served: ServedVersion, batch: FinishedBatch, entries: "Sequence[Call | Part]"
     ) -> list[str]:
         outputs = BatchOutputs(served.rows_first(batch.outputs), batch.rows)
-        bodies = served.writer.write_single_rows(outputs) if len(entries) == batch.rows else None
+        bodies = None
+        if len(entries) == batch.rows:
+            try:
+                bodies = served.writer.write_single_rows(outputs)
+            except Exception:  # Written one by one, the good ones still are.
+                log.exception("answers_failed", model=served.model, version=served.version)
         outcomes = []
         first = 0
         for entry in entries:
@@ -246,107 +173,11 @@ class Predictor:
             first += entry.rows
         return outcomes
 
-    def dropped(self, entry: "Call | _Part", error: TidegateError | None) -> None:
+    def dropped(self, entry: Call | Part, error: TidegateError | None) -> None:
         """Take back an entry that will not run: too late, or its caller has left (None)."""
         outcome = entry.fail(error)
         if isinstance(entry, Call):
             self._closed(entry, outcome)
-
-
-class _Gathering:
-    """A request with more rows than a batch: its parts, and what has come of them.
-
-    Rows do not depend on their batch-mates (checked when the version was loaded), so running
-    them in several batches gives the same answer as one.
-    """
-
-    def __init__(self, predictor: Predictor, call: Call) -> None:
-        self.call = call
-        self.is_over = False
-        self._predictor = predictor
-        step = call.served.batcher.policy.max_rows
-        self.parts = [
-            _Part(self, first, min(step, call.rows - first)) for first in range(0, call.rows, step)
-        ]
-        self._results: dict[int, list[Array]] = {}
-
-    def done(self, part: "_Part", arrays: list[Array]) -> None:
-        """Keep a part's rows; answer when it was the last."""
-        self._results[part.first] = arrays
-        if len(self._results) < len(self.parts):
-            return
-        ordered = [self._results[part.first] for part in self.parts]
-        outputs = [np.concatenate(arrays) for arrays in zip(*ordered, strict=True)]
-        outcome = self.call.finish(BatchOutputs(outputs, self.call.rows), 0)
-        self.is_over = True  # Only now: if any of this raises, `failed` must still answer.
-        self._predictor._closed(self.call, outcome)  # noqa: SLF001 - two halves of one thing
-
-    def failed(self, error: TidegateError | None) -> None:
-        """Give up the request for the first part that fails; the others are then not run."""
-        if not self.is_over:
-            self.is_over = True
-            self._predictor._closed(self.call, self.call.fail(error))  # noqa: SLF001
-
-
-class _Part:
-    """Some rows of a large request, as an entry of the queue."""
-
-    __slots__ = (
-        "arrived",
-        "body_bytes",
-        "deadline",
-        "first",
-        "gathering",
-        "rows",
-        "shape_key",
-        "shapes",
-        "tensors",
-    )
-
-    def __init__(self, gathering: _Gathering, first: int, rows: int) -> None:
-        call = gathering.call
-        self.gathering = gathering
-        self.body_bytes = 0  # The request's bytes are given back when the request is answered.
-        self.first = first
-        self.rows = rows
-        self.arrived = call.arrived
-        self.deadline = call.deadline
-        self.shape_key = call.shape_key
-        self.shapes = tuple((rows, *shape[1:]) for shape in call.shapes)
-        self.tensors = [_rows_of(data, call.rows, first, rows) for data in call.tensors]
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether nobody waits for these rows any more."""
-        return self.gathering.call.is_gone or self.gathering.is_over
-
-    def finish(
-        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
-    ) -> str:
-        """Hand these rows to the request they belong to."""
-        del bodies
-        if not self.gathering.is_over:
-            # Copies, because a slice would keep the whole batch in memory.
-            rows = [array[first : first + self.rows].copy() for array in outputs.arrays]
-            self.gathering.done(self, rows)
-        return _PARTIAL
-
-    def fail(self, error: TidegateError | None) -> str:
-        """Fail the request that these rows belong to."""
-        self.gathering.failed(error)
-        return _PARTIAL
-
-
-def row_shapes(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    """Return what must be equal for requests to share a batch: the shapes without the rows."""
-    return tuple(shape[1:] for shape in shapes)
-
-
-def _rows_of(data: Data, all_rows: int, first: int, rows: int) -> Data:
-    """Return the elements of some rows; bytes and text alike are cut without copying numbers."""
-    stride = len(data) // all_rows
-    part = slice(first * stride, (first + rows) * stride)
-    return data[part] if isinstance(data, list) else memoryview(data)[part]
 
 
 def _without_data(error: BaseException) -> str:

@@ -56,7 +56,9 @@ class ServedVersion:
         self.features = features
         """Names of the columns of an input, where they are known."""
         self.signature: Signature = session.signature
-        self.contract = Contract(session.signature, is_batched, settings.max_request_rows)
+        # What can never fit into the queue is too large, not early: no retry would help.
+        max_request_rows = min(settings.max_request_rows, settings.queue_rows)
+        self.contract = Contract(session.signature, is_batched, max_request_rows)
         self.writer = AnswerWriter(
             name.model,
             name.version,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.dataplane.predict import row_shapes
+from server.dataplane.call import row_shapes
 from tests.dataplane.conftest import PlanOf, StartWorker
 from tests.support.asking import (
     affine_data,

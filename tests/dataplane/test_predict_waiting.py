@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.dataplane.predict import Call
+from server.dataplane.call import Call
 from server.errors import ModelFailed
 from server.protocol.answers import InferAnswer
 from server.protocol.errors import INTERNAL_TEXT
@@ -45,10 +45,10 @@ class Recorded(Call):
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[InProcessWorker]:
-    """A worker whose model `held` has room for three rows and runs when they are there."""
+    """A worker whose model `held` has room for four rows and runs when three are there."""
     plans = {
         "affine": plan_of("affine", max_rows=8),
-        "held": plan_of("affine", max_rows=3, queue_rows=3, max_delay_ms=10_000),
+        "held": plan_of("affine", max_rows=3, queue_rows=4, max_delay_ms=10_000),
         "slow": plan_of("slow", max_rows=1, execution="thread"),
     }
     folder = tmp_path_factory.mktemp("held")
@@ -85,21 +85,21 @@ def test_a_full_queue_refuses_at_once(held: InProcessWorker, path: str, rows: in
     """A request that the queue cannot take, whole or in parts, gets 503 while others wait."""
     check_nothing_left(held)
     with connected(held.url) as waiting, connected(held.url) as client:
-        waiting.send(asked(HELD, [[1, 2, 3]]))
-        eventually(lambda: leftovers(held)["queued_rows"] == 1)
+        waiting.send(asked(HELD, [[1, 2, 3]] * 2))
+        eventually(lambda: leftovers(held)["queued_rows"] == 2)
         client.send(asked(path, [[1, 2, 3]] * rows))
         answer = client.read()
         assert error_of(answer) == (503, "queue_full")
         assert answer.header("retry-after") == "1"
-        assert b"queue holds 1 " in answer.body
-        assert b"of 3" in answer.body
-        assert leftovers(held)["queued_rows"] == 1
+        assert b"queue holds 2 " in answer.body
+        assert b"of 4" in answer.body
+        assert leftovers(held)["queued_rows"] == 2
         assert leftovers(held)["in_flight"] == 1
         check_serving(held, client)
 
-        client.send(asked(path, [[4, 5, 6]] * 2))
+        client.send(asked(path, [[4, 5, 6]]))
         assert client.read().status == 200
-        assert data_of(waiting.read()) == [3, 5, 7]
+        assert data_of(waiting.read()) == [3, 5, 7] * 2
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,10 @@ def test_draining_lets_go_of_queue_and_session(plan_of: PlanOf) -> None:
     served = asyncio.run(drained())
     assert not hasattr(served, "batcher")
     assert served._session is None
+
+
+def test_a_request_that_the_queue_could_never_hold_is_too_large(plan_of: PlanOf) -> None:
+    """A caller must not be told to try again later when later cannot help."""
+    served = on_loop(serve, plan_of, "affine", max_request_rows=40, queue_rows=30)
+
+    assert served.contract.max_request_rows == 30

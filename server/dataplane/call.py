@@ -1,0 +1,97 @@
+"""One caller's request, from its body to its answer.
+
+Decides how a call takes its answer and which outcome is counted for it. Does not know queues or
+connections: who calls says, in a subclass, where the answer goes.
+
+Concurrency: event loop only.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from server.dataplane.batch_columns import OK
+from server.dataplane.served import ServedVersion
+from server.errors import TidegateError
+from server.protocol.answers import BatchOutputs, InferAnswer
+from server.protocol.v2 import InferRequest
+from server.tensors import Data
+
+CLIENT_GONE = "client_gone"
+
+
+class Call(ABC):
+    """One caller's request from its body to its answer; also its entry in the queue."""
+
+    __slots__ = (
+        "arrived",
+        "body_bytes",
+        "deadline",
+        "is_gone",
+        "request",
+        "rows",
+        "served",
+        "shape_key",
+        "shapes",
+        "tensors",
+    )
+
+    arrived: float
+    served: ServedVersion
+    body_bytes: int
+    request: InferRequest
+    rows: int
+    tensors: list[Data]
+    shapes: tuple[tuple[int, ...], ...]
+    shape_key: object
+    deadline: float
+
+    def __init__(self) -> None:
+        self.is_gone = False
+
+    def take(self, request: InferRequest, timeout_seconds: float) -> None:
+        """Keep the decoded request, in the form in which the batcher reads it."""
+        self.request = request
+        self.rows = request.rows
+        self.tensors = request.tensors
+        self.shapes = request.shapes
+        self.shape_key = None if self.served.has_fixed_rows else row_shapes(request.shapes)
+        self.deadline = self.arrived + timeout_seconds
+
+    @abstractmethod
+    def answered(self, answer: InferAnswer | Exception) -> None:
+        """Take the answer or the error. Called once, and not after the caller has left."""
+
+    def answered_json(self, body: bytes) -> None:
+        """Take an answer that is all JSON; for callers who have a shorter way for it."""
+        self.answered(InferAnswer(body))
+
+    def finish(
+        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+    ) -> str:
+        """Answer with the rows from `first` on; return the outcome to count.
+
+        `bodies` holds an answer for each row of the batch, if they could be written at once.
+        """
+        if self.is_gone:
+            return CLIENT_GONE
+        if bodies is not None and self.request.is_plain:
+            self.answered_json(bodies[first])
+            return OK
+        try:
+            answer = self.served.writer.write(self.request, outputs, first, self.rows)
+        except TidegateError as error:
+            return self.fail(error)
+        self.answered(answer)
+        return OK
+
+    def fail(self, error: TidegateError | None) -> str:
+        """Answer with an error, or with nothing if the caller has left; return the outcome."""
+        if error is None or self.is_gone:
+            return CLIENT_GONE
+        self.answered(error)
+        return error.code
+
+
+def row_shapes(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """Return what must be equal for requests to share a batch: the shapes without the rows."""
+    return tuple(shape[1:] for shape in shapes)
