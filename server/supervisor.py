@@ -231,10 +231,17 @@ class Supervisor:
         child.last_beat = time.monotonic()
         child.received += piece
         while (end := child.received.find(b"\n")) >= 0:
-            report = channel.decode_report(bytes(child.received[:end]))
+            line = bytes(child.received[:end])
             del child.received[: end + 1]
+            self._take_report(child, line)
+
+    def _take_report(self, child: Child, line: bytes) -> None:
+        try:
+            report = channel.decode_report(line)
             if "ready" in report:
                 self._on_ready(self, report["ready"])
+        except Exception:  # Whatever a child says, and wherever it is printed, all others live on.
+            log.exception("report_failed", child=child.name)
 
     def _check_beat(self, child: Child, now: float) -> None:
         """Abort a stuck child, which leaves its stack in the log; then kill it."""
