@@ -1,5 +1,6 @@
 """What the system says about machine and process; cgroups are files in a folder of the test."""
 
+import contextlib
 import math
 import os
 import signal
@@ -140,10 +141,14 @@ def test_a_child_ends_with_its_parent(number: int) -> None:
     ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert is_running(child)
-        parent.send_signal(number)
-        parent.wait(20)
-        eventually(lambda: not is_running(child))
+        try:
+            assert is_running(child)
+            parent.send_signal(number)
+            parent.wait(20)
+            eventually(lambda: not is_running(child))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
