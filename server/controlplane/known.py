@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from server.repository.layout import ModelFolder, VersionFolder
@@ -65,6 +66,20 @@ class KnownModel:
     failures: dict[str, Failure] = field(default_factory=dict)
     """What a worker could not load, by version. Kept here, because a worker forgets what it is not
     to load; without it, a version that fails would be taken out and tried again without end."""
+
+    def fall_back_on(self, saved: Mapping[str, VersionPlan]) -> None:
+        """Take over plans from before a restart for what could not be checked well since.
+
+        The private copies that those plans name are as good as they were.
+        """
+        for version, plan in saved.items():
+            known = self.versions.get(version)
+            if known is None or known.plan is not None or not Path(plan.path).is_file():
+                continue
+            known.plan = plan
+            known.verdict_key = Path(plan.samples).stem
+            if self.setup is None:
+                self.setup = ModelSetup(plan.settings, features=plan.features)
 
     def note_failures(
         self, reported: Mapping[str, Failure], loaded_everywhere: AbstractSet[tuple[str, str]]

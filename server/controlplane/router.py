@@ -51,11 +51,15 @@ class Router:
         return desired.encode(self.state)
 
     def settle(self) -> None:
-        """The whole repository has been looked at: from now on, what is not there is gone."""
+        """The whole repository has been looked at: from now on, what is not there is gone.
+
+        What is there and cannot be served as it lies there now goes on being served as it was.
+        """
         for name, plan in (self._saved.models if self._saved else {}).items():
             model = self._models.get(name)
             if model is not None and model.route == NO_ROUTE:
                 model.route = Route(plan.live, frozenset(plan.versions))
+                model.fall_back_on(plan.versions)
         self._saved = None
         self._is_settled = True
         self.note()
