@@ -91,8 +91,8 @@ def test_a_worker_that_drains_is_not_ready_and_answers_all_the_same(
 def test_what_waits_is_finished_before_the_end(start: StartGateway, repository: Path) -> None:
     """Requests that wait for a slow model when the stop comes get their answers."""
     put_loop(repository)
-    with start() as gateway:
-        with sent(gateway, turns=300_000, requests=5) as answers:
+    with start(request_timeout_ms=60_000, drain_timeout_seconds=60) as gateway:
+        with sent(gateway, turns=200_000, requests=5) as answers:
             eventually(lambda: in_flight(gateway) >= 2)
             code = gateway.stop()
 
