@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.errors import ModelInvalid
@@ -179,6 +179,7 @@ def test_one_array_alone_is_no_golden_file(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(width=32), min_size=1))
+@example([float("nan"), float("inf"), float("-inf"), -0.0])
 def test_any_numbers_agree_with_themselves(values: list[float]) -> None:
     """NaN, infinities and signed zeros are equal to themselves, in each float datatype."""
     fp32 = np.array(values, np.float32)
