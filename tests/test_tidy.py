@@ -12,7 +12,7 @@ PACKAGE, TESTS = ROOT / "server", ROOT / "tests"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TEST_FILES = sorted(TESTS.rglob("*.py"))
 
-MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 360, 450, 60
+MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 """Tables of examples make tests longer than what they test."""
 
 # Lowest first. A file may import from its own layer and from the layers before it.
@@ -72,7 +72,6 @@ PURE = (
     "wire/status.py",
     "wire/tally.py",
     "controlplane/exposition.py",
-    "controlplane/known.py",
     "controlplane/statistics.py",
     "dataplane/batch_columns.py",
     "dataplane/request_reader.py",
@@ -86,12 +85,11 @@ IMPURE |= {"tempfile", "threading", "time"}
 COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
-    "controlplane/app.py": "e2e/test_protocol_conformance.py",  # routes, through real requests
-    "controlplane/fleet.py": "e2e/test_faults.py",  # workers that come, go and fail
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
-    "controlplane/router.py": "e2e/test_repository_policies.py",  # from policy to what answers
     "dataplane/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
-    "dataplane/exchanges.py": "dataplane/test_connection_pipelining.py",  # a connection's line
+    "dataplane/call.py": "dataplane/test_predict.py",  # what a predictor brings to its end
+    "dataplane/parts.py": "dataplane/test_predict.py",  # large requests, as their callers see them
+    "protocol/parameters.py": "protocol/test_v2_options.py",  # through requests that bear them
 }
 
 
@@ -224,7 +222,8 @@ def found(pattern: str) -> list[str]:
 
 def test_nothing_is_left_for_later() -> None:
     """What is not done is in the issues; a test that does not run proves nothing."""
-    assert not found(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    assert not found(r"\b(TODO|FIXME|XXX|HACK)\b")
+    assert not [hit for hit in found("NotImplementedError") if hit.startswith("server/")]
     assert not found(r"pytest\.skip|mark\.skip|skipif|xfail|importorskip|unittest\.skip")
 
 

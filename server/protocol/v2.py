@@ -16,20 +16,13 @@ from typing import Any
 
 from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
 from server.protocol import binary_data, json_data
+from server.protocol.parameters import check_parameters, flag, timeout_seconds
 from server.tensors import Data, Signature, TensorSpec
 
 MAX_INPUTS = 64
 MAX_ID_CHARACTERS = 256
 _MAX_PLAIN_RANK = 2
 _NOTHING = memoryview(b"")
-
-_UNSUPPORTED_PARAMETERS = {
-    "classification": "the classification extension is not supported; sort the scores instead",
-    "shared_memory_region": "shared memory is not supported; send the tensor's bytes",
-    "sequence_id": "stateful sequences are not supported",
-    "sequence_start": "stateful sequences are not supported",
-    "sequence_end": "stateful sequences are not supported",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +216,7 @@ def _binary_size(item: dict[str, Any], spec: TensorSpec) -> int | None:
     parameters = item.get("parameters")
     size = None
     if parameters is not None:
-        _check_parameters(parameters, f"input '{spec.name}'")
+        check_parameters(parameters, f"input '{spec.name}'")
         size = parameters.get("binary_data_size")
     if size is None:
         if item.get("data") is None:
@@ -234,20 +227,6 @@ def _binary_size(item: dict[str, Any], spec: TensorSpec) -> int | None:
     if item.get("data") is not None:
         raise InvalidInput(f"input '{spec.name}' has both data and binary_data_size")
     return size
-
-
-def _check_parameters(parameters: object, where: str) -> None:
-    if type(parameters) is not dict:
-        raise InvalidRequest(f"{where}: parameters must be an object")
-    for name, value in parameters.items():
-        if name in _UNSUPPORTED_PARAMETERS:
-            raise InvalidRequest(f"{where}: {_UNSUPPORTED_PARAMETERS[name]}")
-        if name.startswith("triton_"):
-            raise InvalidRequest(f"{where}: parameter '{name[:64]}' is reserved")
-        if type(value) not in (str, int, float, bool):
-            raise InvalidRequest(
-                f"{where}: parameter '{name[:64]}' must be a string, a number or a boolean"
-            )
 
 
 def count_rows(shapes: Sequence[tuple[int, ...]], contract: Contract) -> int:
@@ -284,9 +263,9 @@ def _options(document: dict[str, Any], request: InferRequest, signature: Signatu
     parameters = document.get("parameters")
     all_binary = False
     if parameters is not None:
-        _check_parameters(parameters, "the request")
-        all_binary = _flag(parameters, "binary_data_output", "the request")
-        request.timeout_seconds = _timeout(parameters.get("timeout"))
+        check_parameters(parameters, "the request")
+        all_binary = flag(parameters, "binary_data_output", "the request")
+        request.timeout_seconds = timeout_seconds(parameters.get("timeout"))
     outputs = document.get("outputs")
     if outputs:
         request.outputs = _outputs(outputs, signature)
@@ -294,15 +273,6 @@ def _options(document: dict[str, Any], request: InferRequest, signature: Signatu
         raise InvalidRequest("'outputs' must be a list")
     elif all_binary:
         request.outputs = tuple((index, True) for index in range(len(signature.outputs)))
-
-
-def _timeout(value: object) -> float | None:
-    """Read the protocol's `timeout` in microseconds; 0 means none."""
-    if value is None:
-        return None
-    if type(value) is not int or value < 0:
-        raise InvalidRequest("parameter 'timeout' must be a whole number of microseconds")
-    return value / 1e6 or None
 
 
 def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], ...]:
@@ -321,16 +291,9 @@ def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], .
             raise InvalidRequest(f"output '{name}' is asked for twice")
         parameters = item.get("parameters")
         if parameters is not None:
-            _check_parameters(parameters, f"output '{name}'")
-        wanted[index] = _flag(parameters or {}, "binary_data", f"output '{name}'")
+            check_parameters(parameters, f"output '{name}'")
+        wanted[index] = flag(parameters or {}, "binary_data", f"output '{name}'")
     return tuple(sorted(wanted.items()))
-
-
-def _flag(parameters: dict[str, Any], name: str, where: str) -> bool:
-    value = parameters.get(name, False)
-    if type(value) is not bool:
-        raise InvalidRequest(f"{where}: parameter '{name}' must be true or false")
-    return value
 
 
 def _decode_raw(body: bytes, contract: Contract) -> InferRequest:
