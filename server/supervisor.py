@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from server import ports
 from server.config import Settings
 from server.machine import how_it_ended
 from server.supervision import is_stuck, restart_at, was_paused
@@ -83,11 +84,11 @@ class Supervisor:
         self._stops = 0
         self._last_turn = time.monotonic()
         # Bound and never listening: it holds the port for the workers, and gives its number.
-        self._held = _bind(settings.host, settings.port, shared=True)
-        self._control_listener = _bind(settings.control_host, settings.control_port, shared=False)
+        self._held = ports.bind(settings.host, settings.port, shared=True)
+        self._control_listener = ports.bind(settings.control_host, settings.control_port)
         self._control_listener.listen(128)
-        self.port = _port(self._held)
-        self.control_port = _port(self._control_listener)
+        self.port = ports.number_of(self._held)
+        self.control_port = ports.number_of(self._control_listener)
 
         def charter_for(name: str, number: int, listen_fd: int = -1) -> Callable[[int], Charter]:
             return lambda restarts: Charter(
@@ -176,24 +177,18 @@ class Supervisor:
         self._last_turn = now
 
     def _start(self, child: Child, now: float) -> None:
-        ours, theirs = socket.socketpair()
-        charter = child.charter(child.restarts)
-        inherited = [theirs.fileno()]
-        if charter.listen_fd >= 0:
-            inherited.append(charter.listen_fd)
-        with _without_interrupts():
-            child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=inherited,
-                stdin=subprocess.DEVNULL,
-            )
-        theirs.close()
-        ours.sendall(channel.encode_charter(charter))
-        ours.setblocking(False)
-        child.link, child.started, child.last_beat, child.aborted = ours, now, None, None
+        try:
+            process, ours = _spawn(child)
+        except OSError:  # No memory, processes or descriptors left: there may be some later.
+            log.exception("cannot_start", child=child.name)
+            child.ends = [*child.ends[-20:], now]
+            child.start_at = restart_at(child.ends, now)
+            return
+        child.process, child.link = process, ours
+        child.started, child.last_beat, child.aborted = now, None, None
         child.received.clear()
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._read(child))
-        log.info("started", child=child.name, pid=child.process.pid)
+        log.info("started", child=child.name, pid=process.pid)
 
     def _ended(self, child: Child, now: float) -> None:
         assert child.process is not None, "only a started child can end"
@@ -291,6 +286,27 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a child's process; return it and our end of its channel."""
+    charter = child.charter(child.restarts)
+    ours, theirs = socket.socketpair()
+    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd) if fd >= 0]
+    with theirs:
+        try:
+            with _without_interrupts():
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                    [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
+                    pass_fds=inherited,
+                    stdin=subprocess.DEVNULL,
+                )
+        except OSError:
+            ours.close()
+            raise
+    ours.sendall(channel.encode_charter(charter))
+    ours.setblocking(False)
+    return process, ours
+
+
 def _has_ended(child: Child) -> bool:
     return child.process is None or child.process.poll() is not None
 
@@ -304,36 +320,3 @@ def _signal(child: Child, number: int) -> None:
     if child.process is not None:
         with contextlib.suppress(ProcessLookupError):
             child.process.send_signal(number)
-
-
-def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Bind a port that nobody else has.
-
-    A first bind without SO_REUSEPORT makes sure of that: with it, a second gateway could share
-    the port unnoticed, and each would get half of the connections.
-
-    Raises:
-        OSError: the address is not ours, or the port is taken.
-
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    probe = socket.socket(family, socket.SOCK_STREAM)
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    probe.bind((host, port))
-    if not shared:
-        return probe
-    port = _port(probe)
-    probe.close()
-    held = socket.socket(family, socket.SOCK_STREAM)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind((host, port))
-    # A socket that does not listen and still lets its address be used again is no obstacle to the
-    # first bind of another gateway, and no worker may listen at that moment.
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    return held
-
-
-def _port(bound: socket.socket) -> int:
-    number: int = bound.getsockname()[1]
-    return number

@@ -159,18 +159,17 @@ def _with_settings(config: Path | None) -> list[Finding]:
 
 
 def _port(what: str, host: str, port: int) -> Finding:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return Finding(
-                what,
-                "failure",
-                f"{host}:{port}: {error.strerror}",
-                "stop what listens there (a running gateway, perhaps), or choose another port",
-            )
+    from server import ports
+
+    try:
+        ports.bind(host, port).close()
+    except OSError as error:
+        return Finding(
+            what,
+            "failure",
+            str(error.strerror),
+            "stop what listens there (a running gateway, perhaps), or choose another port",
+        )
     return Finding(what, "ok", f"{host}:{port} is free")
 
 

@@ -73,8 +73,7 @@ def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
     except OSError as error:
         _remove_socket_dir(socket_dir, settings.state_dir)
         _refuse(
-            f"cannot listen on {settings.host}:{settings.port} and "
-            f"{settings.control_host}:{settings.control_port}: {error.strerror}",
+            f"cannot listen on {error.strerror}",
             "stop what listens there, or choose other ports with --port and --control-port",
         )
     try:
