@@ -98,6 +98,7 @@ class Control:
         await self._catalog.refresh()
         while self._catalog.repository_error:
             # Nothing is known yet, so nothing may be taken away: what was served before stays.
+            self._router.trust_saved()
             await asyncio.sleep(self._charter.settings.poll_seconds)
             await self._catalog.refresh()
         await self._catalog.all_checks()
@@ -109,7 +110,8 @@ class Control:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             # No await between the question and the order: a check that starts later queues behind.
-            if self._router.is_stable and not self._catalog.is_checking:
+            is_quiet = self._router.is_stable and not self._catalog.is_checking
+            if is_quiet and self._router.is_settled:
                 await self._intake.keep_only(self._catalog.digests(), self._catalog.verdict_keys())
 
     async def _report_when_ready(self) -> None:

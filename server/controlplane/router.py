@@ -64,6 +64,22 @@ class Router:
         self._is_settled = True
         self.note()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the whole repository has been looked at."""
+        return self._is_settled
+
+    def trust_saved(self) -> None:
+        """The repository cannot be looked at: what was served before is all there is, for now.
+
+        Without this, a worker that starts now would serve it and never call itself ready.
+        """
+        if self._saved is not None and not self.state.is_settled:
+            generation = self.state.generation + 1
+            self.state = replace(self.state, generation=generation, is_settled=True)
+            self._fleet.broadcast(desired.encode(self.state))
+            self.note()
+
     def note(self) -> None:
         """Something changed that may call for another generation."""
         self._dirty.set()

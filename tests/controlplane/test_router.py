@@ -162,6 +162,43 @@ def test_a_restarted_control_greets_with_what_was_served_before(tmp_path: Path) 
     asyncio.run(check())
 
 
+def test_a_saved_state_is_trusted_while_the_repository_cannot_be_read(tmp_path: Path) -> None:
+    """Workers may call themselves ready with it, and nothing counts as looked at."""
+    save(tmp_path, 7, v1="aa")
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            await worker.told()
+            joined.router.trust_saved()
+            joined.router.trust_saved()
+            trusted = await worker.told()
+            assert (trusted.generation, trusted.is_settled) == (9, True)
+            assert set(trusted.models) == {"m"}
+            assert not joined.router.is_settled
+            assert joined.router.greeting() == desired.encode(trusted)
+
+            joined.router.settle()
+            assert (await worker.told()).models == {}
+            assert joined.router.is_settled
+
+    asyncio.run(check())
+
+
+def test_without_a_saved_state_there_is_nothing_to_trust(tmp_path: Path) -> None:
+    """A first start with an unreadable repository is not ready."""
+
+    async def check() -> None:
+        async with routing(tmp_path, {}) as joined:
+            joined.router.trust_saved()
+            assert not joined.router.state.is_settled
+
+    asyncio.run(check())
+
+
 def test_what_left_the_repository_while_control_was_away_is_let_go(tmp_path: Path) -> None:
     """Once the repository has been looked at, a model that is not in it is served no longer."""
     save(tmp_path, 7, v1="aa")
