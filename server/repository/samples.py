@@ -5,6 +5,7 @@ plain, because nothing is known of what the model expects; rows differ, so that 
 into another is seen.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,13 +54,19 @@ def first_rows(inputs: Sequence[Array], rows: int) -> list[Array]:
 
 
 def save(path: Path, signature: Signature, inputs: Sequence[Array]) -> None:
-    """Write inputs to an .npz file; text as fixed-width Unicode, so that nothing is pickled."""
+    """Write inputs to an .npz file; text as fixed-width Unicode, so that nothing is pickled.
+
+    The file appears whole: models with the same files share it, and a worker may be reading it to
+    warm one up while another is checked.
+    """
     arrays = {
         f"inputs/{spec.name}": array.astype(np.str_) if array.dtype == object else array
         for spec, array in zip(signature.inputs, inputs, strict=True)
     }
-    with path.open("wb") as file:
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
+    os.replace(temporary, path)
 
 
 def load(path: Path, signature: Signature) -> list[Array]:

@@ -103,3 +103,18 @@ def test_loading_never_runs_what_a_file_says(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="allow_pickle"):
         samples.load(tmp_path / "s.npz", signature_of(("BYTES", (-1,))))
+
+
+def test_a_reader_never_meets_half_a_file(tmp_path: Path) -> None:
+    """Saving again replaces the file whole: who has it open reads what was there."""
+    signature = Signature((TensorSpec("x", DATATYPES["FP32"], (-1, 3)),), ())
+    path = tmp_path / "samples.npz"
+    samples.save(path, signature, [np.zeros((2, 3), np.float32)])
+
+    with path.open("rb") as reading:
+        before = path.read_bytes()
+        samples.save(path, signature, [np.ones((2, 3), np.float32)])
+        assert reading.read() == before
+
+    assert samples.load(path, signature)[0].tolist() == [[1.0] * 3] * 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["samples.npz"]
