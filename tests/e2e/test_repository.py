@@ -248,7 +248,7 @@ def test_a_repository_that_goes_away_takes_nothing_with_it(start: StartGateway) 
         ("[]", "'config' must be a JSON object in a string"),
         ("{", "'config' must be a JSON object in a string"),
         ('{"max_batch_size": 70000}', "max_batch_size"),
-        ('{"max_batch_size": "8"}', "max_batch_size"),
+        ('{"max_batch_size": "many"}', "max_batch_size"),
         ('{"optimization": {}}', "'config' may set version_policy and max_batch_size"),
         ('{"version_policy": {"newest": {}}}', "'version_policy' must be"),
         ('{"version_policy": {"specific": {"versions": [0]}}}', "'version_policy' must be"),
