@@ -8,7 +8,7 @@ Lifetime: `run` is one task for the life of the worker.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -65,7 +65,7 @@ class ControlLink:
         """Whether control can be reached."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, kind: Kind, parts: list[bytes]) -> bool:
+    def send(self, kind: Kind, parts: Sequence[bytes | memoryview]) -> bool:
         """Send a message; False if there is no connection, or too much waits or comes at once."""
         transport = self._transport
         if transport is None or transport.is_closing():

@@ -7,7 +7,7 @@ Concurrency: event loop only.
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ _BY_CODE: dict[str, type[TidegateError]] = {
 class Questions:
     """The questions that have no answer yet."""
 
-    def __init__(self, send: Callable[[Kind, list[bytes]], bool]) -> None:
+    def __init__(self, send: Callable[[Kind, Sequence[bytes | memoryview]], bool]) -> None:
         self._send = send
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}

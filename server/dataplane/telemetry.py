@@ -11,7 +11,7 @@ Lifetime: a version's counts outlive the version until they have been sent.
 import asyncio
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,7 +28,7 @@ TALLY_SECONDS = 0.25
 FLUSH_BYTES = 512 << 10
 """Tensors of one version waiting for the river; beyond it they are sent at once."""
 
-Send = Callable[[Kind, list[bytes]], bool]
+Send = Callable[[Kind, Sequence[bytes | memoryview]], bool]
 """Send a message; False if there is nobody to send to, or too much on its way already."""
 
 UNKNOWN = "_unknown"
@@ -183,7 +183,11 @@ def _joined(specs: tuple[TensorSpec, ...], batches: list[list[Array]]) -> list[N
     if not batches:
         return []
     return [
-        NamedTensor(spec.name, spec.datatype.name, np.concatenate(arrays))
+        NamedTensor(
+            spec.name,
+            spec.datatype.name,
+            arrays[0] if len(arrays) == 1 else np.concatenate(arrays),
+        )
         for spec, arrays in zip(specs, zip(*batches, strict=True), strict=True)
     ]
 

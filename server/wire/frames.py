@@ -30,7 +30,7 @@ class Kind(IntEnum):
     """Control to worker: the answer to an ASK (JSON)."""
 
 
-def frame(kind: Kind, *parts: bytes) -> bytes:
+def frame(kind: Kind, *parts: bytes | memoryview) -> bytes:
     """Return one frame of the joined parts."""
     return b"".join((_HEAD.pack(sum(map(len, parts)), kind), *parts))
 
@@ -45,15 +45,15 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[tuple[Kind, memoryview]]:
-        """Return each frame that `chunk` completes; a payload is a view of bytes of its own.
+        """Return each frame that `chunk` completes; a payload is a view that stays as it is.
 
         Raises:
             ValueError: the stream is not made of frames.
 
         """
+        self._buffer += chunk
         buffer = self._buffer
-        buffer += chunk
-        frames: list[tuple[Kind, memoryview]] = []
+        found: list[tuple[Kind, int, int]] = []
         at = 0
         while len(buffer) - at >= _HEAD.size:
             length, kind = _HEAD.unpack_from(buffer, at)
@@ -63,6 +63,10 @@ class FrameReader:
             if start + length > len(buffer):
                 break
             at = start + length
-            frames.append((Kind(kind), memoryview(bytes(buffer[start:at]))))
-        del buffer[:at]
-        return frames
+            found.append((Kind(kind), start, at))
+        if not found:
+            return []
+        # The buffer is given away whole with the views into it, and a new one begins with the rest.
+        self._buffer = buffer[at:]
+        view = memoryview(buffer).toreadonly()
+        return [(kind, view[start:end]) for kind, start, end in found]

@@ -1,6 +1,7 @@
 """Questions to control: every one gets its own answer, or an error, and none waits for ever."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ class Control:
         self.asked: list[dict[str, Any]] = []
         self.questions = Questions(self._send)
 
-    def _send(self, kind: Kind, parts: list[bytes]) -> bool:
+    def _send(self, kind: Kind, parts: Sequence[bytes | memoryview]) -> bool:
         assert kind is Kind.ASK
         if self.is_reachable:
             self.asked.append(orjson.loads(b"".join(parts)))

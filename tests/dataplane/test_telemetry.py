@@ -1,7 +1,7 @@
 """What reaches control of a worker's batches: every count, and the records that fit."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ class River:
         self.totals: dict[tuple[str, str], Tally] = {}
         self.tallies = 0
 
-    def send(self, kind: Kind, parts: list[bytes]) -> bool:
+    def send(self, kind: Kind, parts: Sequence[bytes | memoryview]) -> bool:
         if kind in self.refused:
             self.refusals += 1
             return False
