@@ -46,11 +46,12 @@ class RepeatedHead:
         length = chunk[start:end]
         if end < 0 or not length.isdigit() or not chunk.startswith(after, end):
             return None
-        body = chunk[end + len(after) :]
-        if len(body) != int(length) or len(body) > self._max_body_bytes:
+        body_at = end + len(after)
+        body_bytes = len(chunk) - body_at
+        if body_bytes != int(length) or body_bytes > self._max_body_bytes:
             return None
         self.length = length
-        return body
+        return chunk[body_at:]
 
     def remember(self, chunk: bytes, body_bytes: int) -> None:
         """Keep the head of the one request that `chunk` is; the parser gave its body's length."""

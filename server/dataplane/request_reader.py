@@ -100,7 +100,8 @@ class RequestReader:
         self._is_special = False
         self._body_bytes = 0
         self._offers_upgrade = False
-        self._last_head = RepeatedHead(self._small_body_bytes)
+        self._last_head = RepeatedHead(settings.max_body_bytes)
+        self._length = b""  # The digits of the Content-Length in `headers`.
         self._fields: Headers | deque[tuple[bytes, bytes]] = []
         self._raw_bytes = 0
         """What has come of the headers, or of the body and its framing, after their first piece."""
@@ -114,7 +115,7 @@ class RequestReader:
         if is_new:
             body = self._last_head.body_of(data) if self.keep_alive else None
             if body is not None:
-                self._repeated(body)
+                self._repeated(body, self._last_head.length)
                 return None
         else:
             # What never ends (a field, a chunk's extension) is not told to us: count what comes.
@@ -134,13 +135,15 @@ class RequestReader:
             self._last_head.remember(data, self._body_bytes)
         return None
 
-    def _repeated(self, body: bytes) -> None:
+    def _repeated(self, body: bytes, length: bytes) -> None:
         """Take a request that is the last one again, but for its body."""
-        head = self._last_head
-        self.headers = [
-            (name, head.length if name == b"content-length" else value)
-            for name, value in self.headers
-        ]
+        if length != self._length:
+            self._length = length
+            # A new list, because whoever was given the last one may still read it.
+            self.headers = [
+                (name, length if name == b"content-length" else value)
+                for name, value in self.headers
+            ]
         self.body = body
         self._since = self._clock
         self._listener.request_complete()
@@ -238,6 +241,7 @@ class RequestReader:
             if kind is not None:
                 kinds.append(kind)
                 if kind == _LENGTH:
+                    self._length = value
                     length = _length(value)
         if size > self._max_header_bytes or len(headers) > self._max_headers:
             raise self._headers_too_large()

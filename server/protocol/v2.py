@@ -89,7 +89,8 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     if plain is not None:
         request = plain
     else:
-        tensors, shapes = _inputs(document.get("inputs"), tail, signature, _may_hold_bool(body))
+        may_hold_bool = _may_hold_bool(body if head is body else bytes(head))
+        tensors, shapes = _inputs(document.get("inputs"), tail, signature, may_hold_bool)
         request = InferRequest(tensors, shapes, count_rows(shapes, contract))
     if len(document) > 1:
         _options(document, request, signature)
@@ -97,12 +98,12 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     return request
 
 
-def _may_hold_bool(body: bytes) -> bool:
-    """Whether true or false may stand in a request's JSON.
+def _may_hold_bool(text: bytes) -> bool:
+    """Whether true or false may stand in JSON.
 
     Looked for in the bytes, rare letters first: looking at every element costs several times more.
     """
-    return (body.find(b"r") >= 0 and b"true" in body) or (body.find(b"l") >= 0 and b"false" in body)
+    return (text.find(b"r") >= 0 and b"true" in text) or (text.find(b"l") >= 0 and b"false" in text)
 
 
 def _plain_row(document: dict[str, Any], body: bytes, contract: Contract) -> InferRequest | None:
