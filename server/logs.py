@@ -7,7 +7,7 @@ and codes.
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -31,12 +31,22 @@ def configure_logs(settings: Settings, process: str) -> None:
             *_renderers(as_json=as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
     # Libraries use the standard library's logging; what they have to say goes the same way.
     handler = _Forward()
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when logging was set up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _Named:
