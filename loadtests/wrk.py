@@ -65,7 +65,11 @@ def run(target: Target, workload: Workload, connections: int, seconds: int, scra
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     spent = cpu_seconds(target.pid) - before
-    text = result.stdout
+    return read(result.stdout, target.name, workload.name, connections, spent)
+
+
+def read(text: str, target: str, workload: str, connections: int, cpu: float) -> Run:
+    """Read what wrk printed; `cpu` is the processor time that the target spent meanwhile."""
     requests = int(_find(r"(\d+) requests in", text))
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(
@@ -74,15 +78,15 @@ def run(target: Target, workload: Workload, connections: int, seconds: int, scra
     errors = int(bad.group(1)) if bad else 0
     errors += sum(map(int, broken.groups())) if broken else 0
     return Run(
-        target.name,
-        workload.name,
+        target,
+        workload,
         connections,
         requests,
         errors,
         float(_find(r"Requests/sec:\s+([\d.]+)", text)),
         _seconds(_find(r"\n\s+50%\s+(\S+)", text)),
         _seconds(_find(r"\n\s+99%\s+(\S+)", text)),
-        spent / max(requests, 1),
+        cpu / max(requests, 1),
     )
 
 
