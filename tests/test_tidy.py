@@ -17,7 +17,7 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 
 # Lowest first. A file may import from its own layer and from the layers before it.
 LAYERS = [
-    "__init__ errors config tensors machine supervision",  # words and values
+    "__init__ errors config tensors machine ports supervision",  # words and values
     "protocol logs",
     "engine repository http_app",
     "wire",
