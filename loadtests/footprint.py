@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loadtests import bench_models, targets
 from loadtests.processes import pss_bytes, tree
+from loadtests.targets import Target
 
 EXAMPLES = Path(__file__).parent.parent / "models"
 MANY = 50
@@ -46,7 +47,7 @@ def _start_seconds(scratch: Path) -> tuple[float, float]:
 def _memory_and_scrape(scratch: Path) -> list[str]:
     repository = scratch / "many"
     content = bench_models.tabular()
-    sizes: dict[int, list[int]] = {}
+    sizes: dict[int, dict[str, int]] = {}
     lines = []
     for count in (0, MANY):
         for number in range(count):
@@ -61,18 +62,41 @@ def _memory_and_scrape(scratch: Path) -> list[str]:
                     scratch, repository, 1, f"many-{count}", "--control-port", str(control_port)
                 )
             )
-            sizes[count] = [pss_bytes(pid) for pid in tree(target.pid)]
+            _ask_each(target, count)
+            sizes[count] = _memory(target.pid)
             seconds, size = _scrape(control_port)
         lines.append(f"| /metrics with {count} models | {seconds * 1e3:.1f} ms, {size:,} bytes |")
-    names = ("supervisor", "control", "worker")
-    for name, empty, full in zip(names, sizes[0], sizes[MANY], strict=True):
+    for name, empty in sizes[0].items():
         lines.append(f"| memory (PSS) of {name} without models | {empty / 2**20:.0f} MiB |")
-        if name == "worker":
-            each = (full - empty) / MANY / 1024
-            lines.append(
-                f"| for each model of {len(content) // 1024} KiB, in a worker | {each:.0f} KiB |"
-            )
+    for name in ("control", "worker"):
+        each = (sizes[MANY][name] - sizes[0][name]) / MANY / 1024
+        size = len(content) // 1024
+        lines.append(f"| for each model of {size} KiB, in {name} | {each:.0f} KiB |")
     return lines
+
+
+def _ask_each(target: Target, count: int) -> None:
+    """Send each model a request, so that all its metrics are there."""
+    body, headers = bench_models.workloads()["tabular-json-1"].body()
+    for number in range(count):
+        url = f"http://127.0.0.1:{target.port}/v2/models/tabular-{number:03d}/infer"
+        request = urllib.request.Request(url, body, headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answer.read()
+    time.sleep(1)  # Counts reach control four times a second.
+
+
+_MODULES = {"server.controlplane.process": "control", "server.dataplane.process": "worker"}
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """Return the memory of supervisor, control and worker, without the one that checks models."""
+    sizes = {"supervisor": pss_bytes(pid)}
+    for child in tree(pid):
+        for word in Path(f"/proc/{child}/cmdline").read_text().split("\0"):
+            if word in _MODULES:
+                sizes[_MODULES[word]] = pss_bytes(child)
+    return sizes
 
 
 def _scrape(control_port: int) -> tuple[float, int]:
