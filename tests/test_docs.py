@@ -192,7 +192,9 @@ def test_the_bounds_of_histograms_are_documented() -> None:
     assert tuple(map(int, rows[1].split(", "))) == exposition.BATCH_ROWS_BUCKETS
 
 
-@pytest.mark.parametrize("path", documents.pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", documents.pages(), ids=lambda path: path.relative_to(documents.ROOT).as_posix()
+)
 def test_links_lead_somewhere(path: Path) -> None:
     """Every relative link of a page names a file that is there and a heading in it."""
     text = path.read_text(encoding="utf-8")
@@ -296,7 +298,9 @@ def test_documented_reasons_are_texts_of_the_server() -> None:
         assert any(len(hit.replace(".*", "")) >= 10 for hit in hits), reason
 
 
-@pytest.mark.parametrize("path", documents.pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", documents.pages(), ids=lambda path: path.relative_to(documents.ROOT).as_posix()
+)
 def test_code_that_pages_name_is_there(path: Path) -> None:
     """Each Python file, folder of ours and class that a page names exists."""
     text = path.read_text(encoding="utf-8")
