@@ -90,6 +90,8 @@ COVERED_ELSEWHERE = {
     "dataplane/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
     "dataplane/call.py": "dataplane/test_predict.py",  # what a predictor brings to its end
     "dataplane/parts.py": "dataplane/test_predict.py",  # large requests, as their callers see them
+    "protocol/contract.py": "protocol/test_v2.py",  # a value; what it leads to is seen there
+    "protocol/infer_request.py": "protocol/test_v2.py",  # a value, which decoding makes
     "protocol/parameters.py": "protocol/test_v2_options.py",  # through requests that bear them
 }
 

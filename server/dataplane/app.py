@@ -25,9 +25,10 @@ from server.errors import ModelNotFound, NotFound, TidegateError
 from server.http_app import json_response, respond, starlette_app
 from server.protocol import compression, metadata, request_headers, v1
 from server.protocol.answers import BatchOutputs, InferAnswer
+from server.protocol.contract import Contract
 from server.protocol.http_answer import infer_http
+from server.protocol.infer_request import InferRequest
 from server.protocol.request_headers import InferHeaders
-from server.protocol.v2 import Contract, InferRequest
 
 Ask = Callable[[dict[str, Any]], Awaitable[Any]]
 """Put a question to control; return its answer or raise its error."""

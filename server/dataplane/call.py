@@ -13,7 +13,7 @@ from server.dataplane.batch_columns import OK
 from server.dataplane.served import ServedVersion
 from server.errors import TidegateError
 from server.protocol.answers import BatchOutputs, InferAnswer
-from server.protocol.v2 import InferRequest
+from server.protocol.infer_request import InferRequest
 from server.tensors import Data
 
 CLIENT_GONE = "client_gone"

@@ -35,7 +35,7 @@ from server.errors import MemoryBudget, TidegateError, TooManyConnections
 from server.protocol import request_headers
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import response_head
-from server.protocol.request_headers import new_request_id
+from server.protocol.request_headers import InferHeaders, new_request_id
 
 log = structlog.get_logger()
 
@@ -85,6 +85,8 @@ class Connection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
         self._continue_due = False
+        self._headers: InferHeaders | None = None
+        """What the last head says to an inference, if it says anything that is right."""
         self._stalled_since: float | None = None  # The client reads slowly, and last read then.
         self._unread = 0
         self._linger_until: float | None = None
@@ -162,7 +164,10 @@ class Connection(asyncio.Protocol):
         self._exchanges.append(exchange)
         if reader.has_noted:
             try:
-                exchange.headers = request_headers.read(reader.headers)
+                if self._headers is None or not reader.is_repeated:
+                    self._headers = None  # If they cannot be read, neither can those of a repeat.
+                    self._headers = request_headers.read(reader.headers)
+                exchange.headers = self._headers
             except TidegateError as error:
                 served.telemetry.refused(error.code)
                 exchange.headers = request_headers.read_id_only(reader.headers)

@@ -51,11 +51,11 @@ class HotExchange(Call):
             self._respond(error_answer(answer, self.headers.request_id or new_request_id()))
             return
         http = infer_http(answer, self.headers.request_id)
-        coding = compression.choose(
+        accepted, min_bytes = (
             self.headers.accept_encoding,
-            len(answer.body),
             self.connection.plane.settings.compress_min_bytes,
         )
+        coding = compression.choose(accepted, len(answer.body), min_bytes) if accepted else None
         if coding is not None:
             self._compress(http, coding)
         else:

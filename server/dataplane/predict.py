@@ -22,9 +22,10 @@ from server.engine.batcher import FinishedBatch
 from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
 from server.protocol import v2
 from server.protocol.answers import BatchOutputs
+from server.protocol.contract import Contract
 from server.protocol.errors import INTERNAL_TEXT
+from server.protocol.infer_request import InferRequest
 from server.protocol.request_headers import InferHeaders
-from server.protocol.v2 import Contract, InferRequest
 
 log = structlog.get_logger()
 

@@ -79,10 +79,9 @@ class RequestReader:
         self.url = b""
         self.http_version = "1.1"
         self.headers: Headers = []
-        self.has_noted = False
-        """Whether a header is among those that an inference cares about."""
-        self.is_encoded = False
-        """Whether the body has a Content-Encoding."""
+        self.has_noted = False  # A header is among those that an inference cares about.
+        self.is_repeated = False  # All headers but the length are those of the request before.
+        self.is_encoded = False  # The body has a Content-Encoding.
         self.keep_alive = True
         self.body: bytes | bytearray = b""
         # How it is read.
@@ -140,10 +139,8 @@ class RequestReader:
         if length != self._length:
             self._length = length
             # A new list, because whoever was given the last one may still read it.
-            self.headers = [
-                (name, length if name == b"content-length" else value)
-                for name, value in self.headers
-            ]
+            self.headers = [(n, length if n == b"content-length" else v) for n, v in self.headers]
+        self.is_repeated = True
         self.body = body
         self._since = self._clock
         self._listener.request_complete()
@@ -216,6 +213,7 @@ class RequestReader:
         self._since = self._clock
         self._has_begun = True
         self._raw_bytes = 0
+        self.is_repeated = False
         self._last_head.forget()
 
     def on_url(self, url: bytes) -> None:

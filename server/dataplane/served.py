@@ -19,7 +19,7 @@ from server.engine.batching import BatchPolicy, Execution
 from server.engine.session import Session
 from server.errors import TidegateError
 from server.protocol.answers import AnswerStyle, AnswerWriter
-from server.protocol.v2 import Contract
+from server.protocol.contract import Contract
 from server.tensors import Array, Signature, TensorSpec
 from server.wire.desired import VersionPlan
 

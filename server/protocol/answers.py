@@ -14,7 +14,7 @@ import orjson
 
 from server.errors import NonFiniteOutput, OutputTooLarge
 from server.protocol import binary_data, json_data
-from server.protocol.v2 import InferRequest
+from server.protocol.infer_request import InferRequest
 from server.tensors import Array, Datatype, Signature
 
 JSON_TYPE = b"application/json"

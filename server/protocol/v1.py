@@ -18,7 +18,9 @@ import orjson
 from server.errors import InvalidInput, InvalidRequest, NonFiniteOutput
 from server.protocol import json_data
 from server.protocol.answers import InferAnswer
-from server.protocol.v2 import Contract, InferRequest, count_rows
+from server.protocol.contract import Contract
+from server.protocol.infer_request import InferRequest
+from server.protocol.v2 import count_rows
 from server.tensors import MAX_RANK, Array, Data, TensorSpec, bf16_to_fp32
 
 Features = Mapping[str, Sequence[str]]

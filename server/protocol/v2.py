@@ -11,53 +11,18 @@ is listed without `binary_data` is JSON even when `binary_data_output` is true, 
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
 from server.protocol import binary_data, json_data
+from server.protocol.contract import Contract
+from server.protocol.infer_request import InferRequest
 from server.protocol.parameters import check_parameters, flag, timeout_seconds
 from server.tensors import Data, Signature, TensorSpec
 
 MAX_INPUTS = 64
 MAX_ID_CHARACTERS = 256
-_MAX_PLAIN_RANK = 2
 _NOTHING = memoryview(b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What a version of a model accepts."""
-
-    signature: Signature
-    is_batched: bool
-    """Whether the first dimension of every tensor counts rows that may share a batch."""
-    max_request_rows: int
-    plain_shapes: tuple[tuple[int, ...], ...] | None = field(init=False, compare=False, repr=False)
-    """Shapes of a plain request: one row for the only input, numbers of a fixed shape."""
-
-    def __post_init__(self) -> None:
-        shapes = None
-        if self.is_batched and len(self.signature.inputs) == 1:
-            spec = self.signature.inputs[0]
-            if spec.pack_row is not None and len(spec.shape) <= _MAX_PLAIN_RANK:
-                shapes = ((1, *spec.shape[1:]),)
-        object.__setattr__(self, "plain_shapes", shapes)
-
-
-@dataclass(slots=True)
-class InferRequest:
-    """One decoded inference request. Tensors are in the signature's order."""
-
-    tensors: list[Data]
-    shapes: tuple[tuple[int, ...], ...]
-    rows: int
-    id: str | None = None
-    outputs: tuple[tuple[int, bool], ...] | None = None
-    """Wanted outputs as (number in the signature, whether binary); None: all, as JSON."""
-    timeout_seconds: float | None = None
-    is_plain: bool = True
-    """Whether it asks for nothing special: all outputs as JSON, and no id."""
 
 
 def decode(body: bytes, json_length: int | None, contract: Contract) -> InferRequest:
@@ -70,27 +35,41 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
         BadJson, BadBinary, InvalidRequest, InvalidInput, PayloadTooLarge: see `errors.py`.
 
     """
-    signature = contract.signature
     if json_length is None:
-        head: bytes | memoryview = body
-        tail = _NOTHING
-    elif json_length == 0:
+        return _request(_document(body), body, _NOTHING, contract)
+    if json_length == 0:
         return _decode_raw(body, contract)
-    elif json_length > len(body):
+    if json_length > len(body):
         raise BadBinary(
             f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
         )
-    else:
-        head, tail = memoryview(body)[:json_length], memoryview(body)[json_length:]
-    document = json_data.load_json(head)
+    head, tail = body[:json_length], memoryview(body)[json_length:]
+    known = contract.heads.find(head, len(tail))
+    if known is not None:
+        return known.request(tail, contract.signature)
+    document = _document(head)
+    request = _request(document, head, tail, contract)
+    contract.heads.keep(head, len(tail), document, request, contract.signature)
+    return request
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    document = json_data.load_json(text)
     if type(document) is not dict:
         raise InvalidRequest("the request must be a JSON object")
-    plain = _plain_row(document, body, contract) if json_length is None else None
+    return document
+
+
+def _request(
+    document: dict[str, Any], head: bytes, tail: memoryview, contract: Contract
+) -> InferRequest:
+    """Read a request from its JSON, whose text is `head`, and the bytes behind it."""
+    signature = contract.signature
+    plain = None if tail else _plain_row(document, head, contract)
     if plain is not None:
         request = plain
     else:
-        may_hold_bool = _may_hold_bool(body if head is body else bytes(head))
-        tensors, shapes = _inputs(document.get("inputs"), tail, signature, may_hold_bool)
+        tensors, shapes = _inputs(document.get("inputs"), tail, signature, _may_hold_bool(head))
         request = InferRequest(tensors, shapes, count_rows(shapes, contract))
     if len(document) > 1:
         _options(document, request, signature)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.errors import NonFiniteOutput, OutputTooLarge
 from server.protocol.answers import AnswerStyle, AnswerWriter, BatchOutputs, InferAnswer
-from server.protocol.v2 import InferRequest
+from server.protocol.infer_request import InferRequest
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from tests.support.contracts import spec
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from server.errors import TidegateError
 from server.protocol import v1, v2
+from server.protocol.contract import Contract
 from server.protocol.errors import error_answer
-from server.protocol.v2 import Contract, InferRequest
+from server.protocol.infer_request import InferRequest
 from server.tensors import to_array
 from tests.support.contracts import contract, scalar, spec
 

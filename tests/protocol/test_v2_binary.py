@@ -8,7 +8,8 @@ import pytest
 
 from server.errors import BadBinary, BadJson, InvalidInput, InvalidRequest, PayloadTooLarge
 from server.protocol import v2
-from server.protocol.v2 import Contract, InferRequest
+from server.protocol.contract import Contract
+from server.protocol.infer_request import InferRequest
 from server.tensors import TensorSpec
 from tests.support.contracts import contract, scalar, spec
 

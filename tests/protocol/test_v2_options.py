@@ -8,7 +8,8 @@ import pytest
 
 from server.errors import InvalidRequest
 from server.protocol import v2
-from server.protocol.v2 import Contract, InferRequest
+from server.protocol.contract import Contract
+from server.protocol.infer_request import InferRequest
 from tests.support.contracts import contract, spec
 
 ROW: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}

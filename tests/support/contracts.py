@@ -1,6 +1,6 @@
 """Signatures and contracts for tests of the protocol, without a model behind them."""
 
-from server.protocol.v2 import Contract
+from server.protocol.contract import Contract
 from server.tensors import DATATYPES, Signature, TensorSpec
 
 

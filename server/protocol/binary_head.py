@@ -1,0 +1,84 @@
+"""JSON heads of binary requests that were read before.
+
+A client sends the same head with every request of one shape: its numbers are in the bytes behind
+it. What such a head says is the same each time, so it is read once. Decides which heads are worth
+keeping, and how many. Pure: a head that is not found here is read as if nobody had kept any.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from server.protocol import binary_data
+from server.protocol.infer_request import InferRequest
+from server.tensors import Signature
+
+_MAX_HEAD_BYTES = 2048
+_MAX_HEADS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryHead:
+    """What a head says of a request all of whose inputs are binary."""
+
+    places: tuple[tuple[int, int], ...]
+    """Number of the input in the signature and its bytes, in the order of the body."""
+    total_bytes: int
+    read: InferRequest
+    """The request that it was first read from, without its tensors."""
+
+    def request(self, tail: memoryview, signature: Signature) -> InferRequest:
+        """Return the request whose tensors are the bytes behind the head.
+
+        Raises:
+            InvalidInput: the bytes are not what datatype and shape promise.
+
+        """
+        read = self.read
+        tensors: list[Any] = [None] * len(self.places)
+        at = 0
+        for index, size in self.places:
+            spec = signature.inputs[index]
+            tensors[index] = binary_data.unpack(tail[at : at + size], spec, read.shapes[index])
+            at += size
+        outputs, timeout, is_plain = read.outputs, read.timeout_seconds, read.is_plain
+        return InferRequest(tensors, read.shapes, read.rows, None, outputs, timeout, is_plain)
+
+
+class BinaryHeads:
+    """The heads of one model's requests; bounded, and begun anew when full."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, BinaryHead] = {}
+
+    def find(self, head: bytes, tail_bytes: int) -> BinaryHead | None:
+        """Return what is known of a head, if just the bytes that it announces follow."""
+        known = self._heads.get(head)
+        return known if known is not None and known.total_bytes == tail_bytes else None
+
+    def keep(
+        self,
+        head: bytes,
+        tail_bytes: int,
+        document: Mapping[str, Any],
+        request: InferRequest,
+        signature: Signature,
+    ) -> None:
+        """Keep what a head says, if it may come again: all inputs binary, no id, not long."""
+        places = _places(document, signature)
+        if not places or request.id is not None or len(head) > _MAX_HEAD_BYTES:
+            return
+        if len(self._heads) >= _MAX_HEADS:
+            self._heads.clear()
+        self._heads[head] = BinaryHead(places, tail_bytes, replace(request, tensors=[]))
+
+
+def _places(document: Mapping[str, Any], signature: Signature) -> tuple[tuple[int, int], ...]:
+    """Return where the inputs of a good request lie in its body; nothing if not all are binary."""
+    places = []
+    for item in document["inputs"]:
+        size = (item.get("parameters") or {}).get("binary_data_size")
+        if size is None:
+            return ()
+        places.append((signature.input_index[item["name"]], size))
+    return tuple(places)
