@@ -27,6 +27,7 @@ class Call(ABC):
         "body_bytes",
         "deadline",
         "is_gone",
+        "is_plain",
         "request",
         "rows",
         "served",
@@ -39,6 +40,7 @@ class Call(ABC):
     served: ServedVersion
     body_bytes: int
     request: InferRequest
+    is_plain: bool
     rows: int
     tensors: list[Data]
     shapes: tuple[tuple[int, ...], ...]
@@ -51,6 +53,7 @@ class Call(ABC):
     def take(self, request: InferRequest, timeout_seconds: float) -> None:
         """Keep the decoded request, in the form in which the batcher reads it."""
         self.request = request
+        self.is_plain = request.is_plain
         self.rows = request.rows
         self.tensors = request.tensors
         self.shapes = request.shapes
@@ -74,7 +77,7 @@ class Call(ABC):
         """
         if self.is_gone:
             return CLIENT_GONE
-        if bodies is not None and self.request.is_plain:
+        if bodies is not None and self.is_plain:
             self.answered_json(bodies[first])
             return OK
         try:

@@ -80,6 +80,9 @@ class Part:
         self.shapes = tuple((rows, *shape[1:]) for shape in call.shapes)
         self.tensors = [_rows_of(data, call.rows, first, rows) for data in call.tensors]
 
+    is_plain = False
+    """A part's rows go into the answer of the whole request, which is not written row by row."""
+
     @property
     def is_gone(self) -> bool:
         """Whether nobody waits for these rows any more."""

@@ -158,7 +158,7 @@ class Predictor:
     ) -> list[str]:
         outputs = BatchOutputs(served.rows_first(batch.outputs), batch.rows)
         bodies = None
-        if len(entries) == batch.rows:
+        if len(entries) == batch.rows and any(entry.is_plain for entry in entries):
             try:
                 bodies = served.writer.write_single_rows(outputs)
             except Exception:  # Written one by one, the good ones still are.
