@@ -14,6 +14,7 @@ serve: install ## Serve the example models on 127.0.0.1:8000 (predictions) and :
 	@exec $(BIN)/tidegate serve models
 
 test: $(VENV)/installed-dev ## Check style and types, then run every test
+	@.ci/programs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
