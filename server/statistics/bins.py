@@ -59,7 +59,7 @@ class Bins:
     def __post_init__(self) -> None:
         if self.dtype not in FLOAT_TYPES:
             raise ValueError(f"bins of '{self.dtype}': expected one of {', '.join(FLOAT_TYPES)}")
-        array = _cast(self.edges, self.dtype)
+        array = cast(self.edges, self.dtype)
         if not all(isfinite(edge) for edge in self.edges) or array.tolist() != list(self.edges):
             raise ValueError(f"edges of bins must be finite numbers of type {self.dtype}")
         if not all(lower < upper for lower, upper in pairwise(self.edges)):
@@ -79,7 +79,7 @@ class Bins:
 
         NaN and inf lie in the last bin, -inf in the first: who counts takes them out before.
         """
-        return self.array.searchsorted(_cast(values, self.dtype), side="right")
+        return self.array.searchsorted(cast(values, self.dtype), side="right")
 
     def to_json(self) -> dict[str, Any]:
         """Return the bins as JSON: numbers as short as their type allows, null for no range."""
@@ -103,8 +103,8 @@ class Bins:
             dtype: FloatType = value["dtype"]
             low, high = value["min"], value["max"]
             limits = [-inf if low is None else low, inf if high is None else high]
-            edges = _cast(value["edges"], dtype).tolist()
-            low, high = _cast(limits, dtype).tolist()
+            edges = cast(value["edges"], dtype).tolist()
+            low, high = cast(limits, dtype).tolist()
             read = (tuple(edges), low, high, dtype)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("bins are an object of dtype, edges, min and max") from error
@@ -136,7 +136,7 @@ def probability_bins(dtype: FloatType = "float64", count: int = PROBABILITY_BINS
     each, and live rows may come where the reference had none. A test that needs mass in every bin
     joins them with `merge_thin`.
     """
-    edges = _cast(np.arange(1, count) / count, dtype)
+    edges = cast(np.arange(1, count) / count, dtype)
     return Bins(tuple(edges.tolist()), 0.0, 1.0, dtype)
 
 
@@ -159,7 +159,7 @@ def merge_thin(masses: NDArray[np.int64], least: float) -> list[int]:
     return firsts
 
 
-def _cast(values: Any, dtype: FloatType) -> Array:
+def cast(values: Any, dtype: FloatType) -> Array:
     """Return a copy of values in `dtype`; what is too large for it becomes infinite."""
     with np.errstate(over="ignore"):
         return np.array(np.asarray(values), dtype=dtype)
@@ -167,8 +167,8 @@ def _cast(values: Any, dtype: FloatType) -> Array:
 
 def _distinct(values: Array, dtype: FloatType) -> tuple[Array, NDArray[np.int64]]:
     """Return the distinct finite values, rising, and how often each occurs."""
-    cast = _cast(values, dtype)
-    distinct, rows = np.unique(cast[np.isfinite(cast)], return_counts=True)
+    typed = cast(values, dtype)
+    distinct, rows = np.unique(typed[np.isfinite(typed)], return_counts=True)
     return distinct, rows.astype(np.int64)
 
 

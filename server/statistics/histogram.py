@@ -19,7 +19,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from server.statistics.bins import Bins, FloatType
+from server.statistics.bins import Bins, FloatType, cast
 from server.tensors import Array
 
 Counts = NDArray[np.int64]
@@ -229,16 +229,17 @@ class Slab:
         """Copy in a block of rows, shape (rows, columns), of any numeric type."""
         if block.ndim != 2 or block.shape[1] != len(self._fold.bins):
             raise ValueError(f"a block of shape {block.shape} for {len(self._fold.bins)} columns")
+        if block.dtype != self._rows.dtype:
+            block = cast(block, self._fold.dtype)
         self.rows += len(block)
         start = 0
-        with np.errstate(over="ignore"):  # What is too large for the type is infinite.
-            while start < len(block):
-                part = block[start : start + len(self._rows) - self._waiting]
-                self._rows[self._waiting : self._waiting + len(part)] = part
-                self._waiting += len(part)
-                start += len(part)
-                if self._waiting == len(self._rows):
-                    self._count()
+        while start < len(block):
+            part = block[start : start + len(self._rows) - self._waiting]
+            self._rows[self._waiting : self._waiting + len(part)] = part
+            self._waiting += len(part)
+            start += len(part)
+            if self._waiting == len(self._rows):
+                self._count()
 
     def take(self) -> Counted:
         """Return what was counted since the last call, waiting rows included, and start anew."""
