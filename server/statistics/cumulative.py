@@ -1,0 +1,112 @@
+"""Small and slow shifts of location, added up row by row until they are certain.
+
+Decides whether the location of a column has moved by little, for long: what no single window shows.
+It adds up the location score of `smooth_test.py`, which is one sum and one number of rows per
+sub-window, in two one-sided cumulative sums (Page 1954, Biometrika 41) of the log-likelihood ratio
+of "moved by `shift`" against "not moved". Does not know time, nor what else is tested.
+
+Stated false-alarm rate: the mean number of evaluations to a false alarm, with windows that do not
+overlap. The threshold follows from it by Siegmund's approximation for sums that are looked at once
+per evaluation (Sequential Analysis, 1985, chapters II and X), each side getting half of the rate.
+It needs the rows of an evaluation; larger evaluations than told alarm sooner, but never sooner than
+Lorden's bound, exp(threshold) evaluations (1971, Ann. Math. Stat. 42, theorem 2).
+
+The mean of the reference is itself uncertain, and a sum without end would find that error, so two
+standard errors of it are given away on each side; a shift must be larger than that to add up. Rows
+that resemble their neighbours count for less by the inflation of the location component. A sum ends
+at twice the threshold, so an alarm ends soon after its cause does.
+"""
+
+import math
+from dataclasses import dataclass
+
+from server.statistics.smooth_test import SmoothBasis
+
+SMALLEST_SHIFT = 0.1
+"""In standard deviations of ranks: what `cusum_rule` is built to find soonest."""
+
+_REFERENCE_ERRORS = 2.0
+_LARGEST_RATIO = 2.0
+_MEAN_EXCESS = 1.166
+_SMALLEST_THRESHOLD = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class CusumRule:
+    """What one column's location is measured by."""
+
+    shift: float
+    """The shift to be found soonest, in standard deviations of ranks."""
+
+    allowance: float
+    """What the mean score may be off because the reference was finite, same unit."""
+
+    inflation: float
+    """Variance of summed scores over that of independent rows; at least 1."""
+
+    threshold: float
+    """Log-likelihood ratio that raises; positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cusum:
+    """How much speaks for a shift up and for one down; both at least 0."""
+
+    up: float = 0.0
+    down: float = 0.0
+
+    def ratio(self, rule: CusumRule) -> float:
+        """Return the larger side over the threshold: 1 raises."""
+        return max(self.up, self.down) / rule.threshold
+
+
+def cusum_threshold(evaluations_per_alarm: float, step: float = 0.0) -> float:
+    """Return the threshold at which false alarms are so many evaluations apart, on average.
+
+    `step` is the standard deviation of one evaluation's log-likelihood ratio; 0 where it is not
+    known, and then Lorden's bound is taken.
+    """
+    bound = 2.0 * max(1.0, evaluations_per_alarm)
+    threshold = math.log(bound)
+    if step <= 0.0:
+        return threshold
+    # One side alarms every 2 / step^2 * (exp(x) - x - 1) evaluations, where x is the threshold and
+    # what a sum exceeds it by on average.
+    excess = _MEAN_EXCESS * step
+    reached = threshold + excess
+    for _ in range(50):
+        reached = math.log1p(reached + bound * step * step / 2.0)
+    return max(_SMALLEST_THRESHOLD, min(threshold, reached - excess))
+
+
+def cusum_rule(
+    basis: SmoothBasis,
+    evaluations_per_alarm: float,
+    evaluation_rows: int = 0,
+    shift: float = SMALLEST_SHIFT,
+) -> CusumRule:
+    """Make the rule for a reference. Without rows or components it never raises.
+
+    `evaluation_rows` are the most rows that an evaluation usually adds; 0 where that is not known.
+    """
+    if basis.rows == 0 or len(basis.inflation) == 0:
+        return CusumRule(shift, 0.0, 1.0, cusum_threshold(evaluations_per_alarm))
+    inflation = float(basis.inflation[0])
+    step = shift * math.sqrt(evaluation_rows / inflation)
+    threshold = cusum_threshold(evaluations_per_alarm, step)
+    allowance = _REFERENCE_ERRORS * math.sqrt(inflation / basis.rows)
+    return CusumRule(shift, allowance, inflation, threshold)
+
+
+def add(state: Cusum, rule: CusumRule, location_sum: float, rows: int) -> Cusum:
+    """Return the sums after one more sub-window: its summed location scores and its rows."""
+    return Cusum(
+        _next(state.up, rule, location_sum, rows), _next(state.down, rule, -location_sum, rows)
+    )
+
+
+def _next(side: float, rule: CusumRule, location_sum: float, rows: int) -> float:
+    """Add the log-likelihood ratio of normal scores: shift * sum - rows * shift^2 / 2."""
+    beyond = location_sum - rows * rule.allowance
+    gain = rule.shift * (beyond - rows * rule.shift / 2.0) / rule.inflation
+    return min(max(0.0, side + gain), _LARGEST_RATIO * rule.threshold)

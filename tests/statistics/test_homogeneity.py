@@ -1,0 +1,101 @@
+"""Chi-square of homogeneity: SciPy's where nothing is thin, and what is done where something is."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from scipy import stats
+
+from server.statistics.distance import Counts
+from server.statistics.homogeneity import category_inflation, homogeneity
+
+
+def sides(least: int, most: int) -> st.SearchStrategy[tuple[Counts, Counts]]:
+    """Return counts of two sides over the same categories."""
+    return st.integers(1, 12).flatmap(
+        lambda size: st.tuples(
+            *[npst.arrays(np.int64, size, elements=st.integers(least, most)) for _ in range(2)]
+        )
+    )
+
+
+@given(sides(40, 900))
+def test_it_is_the_chi_square_of_a_contingency_table(both: tuple[Counts, Counts]) -> None:
+    """Without Yates' correction, for two categories too."""
+    reference, live = both
+    found = homogeneity(reference, live)
+    if len(reference) < 2:
+        assert (found.df, found.p) == (0, 1.0)
+        return
+    known = stats.chi2_contingency(np.stack(both), correction=False)
+
+    assert found.df == known.dof
+    assert found.statistic == pytest.approx(known.statistic, rel=1e-9, abs=1e-9)
+    assert found.p == pytest.approx(known.pvalue, rel=1e-8, abs=1e-300)
+
+
+@given(sides(0, 30))
+def test_every_answer_is_a_number(both: tuple[Counts, Counts]) -> None:
+    """Empty sides, empty categories and thin ones included."""
+    found = homogeneity(*both)
+
+    assert 0.0 <= found.p <= 1.0
+    assert 0.0 <= found.statistic < math.inf
+    assert 0.0 <= found.effect < math.inf
+    assert found.df < len(both[0])
+
+
+@given(sides(0, 30))
+def test_turning_the_order_round_changes_nothing_when_no_sizes_tie(
+    both: tuple[Counts, Counts],
+) -> None:
+    """Categories have no order."""
+    reference, live = both
+    if len(set((reference + live).tolist())) < len(reference):
+        return
+    found, turned = homogeneity(reference, live), homogeneity(reference[::-1], live[::-1])
+
+    assert turned.df == found.df
+    assert turned.statistic == pytest.approx(found.statistic)
+
+
+def test_thin_categories_are_judged_together() -> None:
+    """Forty of them, each expected once, are one of forty rows."""
+    reference = np.array([50_000, 30_000, *[100] * 40])
+    live = np.array([500, 300, *[1] * 40])
+    found = homogeneity(reference, live)
+
+    assert found.df == 2
+    assert found.p > 0.9
+    assert homogeneity(reference, np.array([500, 300, 40, *[0] * 39])).p == found.p
+
+
+def test_what_stays_thin_goes_with_the_next_larger() -> None:
+    """One category expected twice, beside two large ones."""
+    found = homogeneity(np.array([40, 9000, 6000]), np.array([0, 300, 200]))
+
+    assert found.df == 1
+
+
+def test_rows_that_come_in_runs_count_for_fewer() -> None:
+    """Every row four times in a row makes blocks vary four times as much."""
+    rng = np.random.default_rng(8)
+    shares = np.array([0.5, 0.3, 0.2])
+    independent = rng.multinomial(200, shares, 150)
+    runs = 4 * rng.multinomial(50, shares, 150)
+
+    assert category_inflation(independent.sum(axis=0), independent) == pytest.approx(1.0, abs=0.25)
+    factor = category_inflation(runs.sum(axis=0), runs)
+    assert factor == pytest.approx(4.0, rel=0.25)
+    plain, inflated = (homogeneity(runs.sum(axis=0), runs[0], x) for x in (1.0, factor))
+    assert inflated.statistic == pytest.approx(plain.statistic / factor)
+
+
+@pytest.mark.parametrize("blocks", [np.zeros((90, 2), np.int64), np.full((5, 2), 9)])
+def test_few_or_empty_blocks_say_nothing(blocks: Counts) -> None:
+    """Nor do those of a constant."""
+    assert category_inflation(np.array([50, 50]), blocks) == 1.0
+    assert category_inflation(np.array([50, 0]), np.full((90, 2), 9)) == 1.0
