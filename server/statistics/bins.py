@@ -194,7 +194,7 @@ def _written(values: Any, dtype: FloatType) -> list[float]:
     """Return numbers of `dtype` as the shortest ones that are read back as the same."""
     of_type = np.dtype(dtype).type
     short = [float(str(of_type(value))) for value in values]
-    return [
+    return [  # Rounded twice on its way back, a short number could become another one.
         brief if of_type(brief) == value else value
         for brief, value in zip(short, values, strict=True)
     ]

@@ -151,6 +151,17 @@ def test_different_texts_are_different_words(one: str, two: str) -> None:
     assert (shortened(one) == one) == (len(one) <= MAX_WORD_CHARACTERS)
 
 
+@pytest.mark.parametrize(
+    ("place", "is_told_apart"), [(0, True), (50, True), (4095, True), (4096, False)]
+)
+def test_long_texts_are_told_apart_by_their_beginning(place: int, is_told_apart: bool) -> None:
+    """Of equally long texts the first 4096 characters decide, so that a huge one costs little."""
+    text = "a" * 5000
+    changed = text[:place] + "b" + text[place + 1 :]
+
+    assert (shortened(changed) != shortened(text)) == is_told_apart
+
+
 def test_text_that_is_no_unicode_is_counted() -> None:
     """A lone surrogate, which no encoding allows, is a category like any other."""
     assert count_words(["\ud800", "\ud800" * 100]).total() == 2

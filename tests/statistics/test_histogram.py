@@ -138,7 +138,7 @@ def test_a_reference_is_within_its_own_range(reference: Column, dtype: FloatType
 @pytest.mark.parametrize("shape", [(6, 2), (12, 1), (1, 12)])
 def test_what_is_counted_stays_as_it_is(shape: tuple[int, int]) -> None:
     """Sorting happens in a copy, also where a block is one column and needs no transposing."""
-    block = np.arange(12, dtype=np.float32)[::-1].reshape(shape)
+    block = np.arange(12, 0, -1, dtype=np.float32).reshape(shape)
     before = block.copy()
     Fold([reference_bins(block[:, 0], "float32")] * shape[1]).count(block)
 
