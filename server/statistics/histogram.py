@@ -126,11 +126,10 @@ class Fold:
         starts = list(accumulate((len(points) for points in self._points), initial=0))
         pairs = [_pairs(one.count, at, starts[-1]) for one, at in zip(bins, starts, strict=False)]
         joined = np.array([pair for column in pairs for pair in column], np.intp).reshape(-1, 2)
-        self._upper, self._lower = joined[:, 0], joined[:, 1]
+        self._upper, self._lower = np.ascontiguousarray(joined.T)
+        # Where the finite values of a column begin and end is among its positions.
         self._firsts = np.array(starts[:-1], np.intp)
-        self._ends = np.array(
-            [at + one.count for one, at in zip(bins, starts, strict=False)], np.intp
-        )
+        self._ends = self._firsts + np.array([one.count + 2 for one in bins], np.intp)
 
     def zero(self) -> Counted:
         """Return what no rows count."""
@@ -164,9 +163,10 @@ class Fold:
     def _extremes(self, columns: Array, positions: NDArray[np.intp]) -> tuple[Array, Array]:
         """Return the first and the last finite value of sorted columns, shape (columns, rows)."""
         firsts, ends = positions[self._firsts], positions[self._ends]
-        each = np.arange(len(columns))
-        minima = columns[each, np.minimum(firsts, columns.shape[1] - 1)]
-        maxima = columns[each, ends - 1]
+        rows, flat = columns.shape[1], columns.ravel()
+        starts = np.arange(len(columns)) * rows
+        minima = flat[starts + np.minimum(firsts, rows - 1)]
+        maxima = flat[starts + np.maximum(ends, 1) - 1]
         minima[ends <= firsts] = inf
         maxima[ends <= firsts] = -inf
         return minima, maxima
@@ -180,14 +180,15 @@ def count_column(bins: Bins, values: Array) -> ColumnCounts:
 def _points(bins: Bins) -> Array:
     """Return what is searched in a sorted column; the position is the count of values below.
 
-    In order: the smallest finite number, the edges, inf, the range's low end, the number after its
-    high end, and NaN, which sorts behind everything.
+    In order: the smallest finite number, the range's low end, the edges, the number after the
+    range's high end, inf, and NaN, which sorts behind everything. Points that rise are found
+    faster.
     """
     smallest = np.finfo(bins.dtype).min
     with np.errstate(over="ignore"):  # There is nothing after the largest number but inf.
         beyond = np.nextafter(np.array(bins.high, bins.dtype), np.array(inf, bins.dtype))
     low = max(bins.low, float(smallest))
-    return np.array([smallest, *bins.edges, inf, low, beyond, np.nan], bins.dtype)
+    return np.array([smallest, low, *bins.edges, beyond, inf, np.nan], bins.dtype)
 
 
 def _pairs(bin_count: int, start: int, total: int) -> list[tuple[int, int]]:
@@ -197,10 +198,10 @@ def _pairs(bin_count: int, start: int, total: int) -> list[tuple[int, int]]:
     positions stand 0 and the number of rows.
     """
     zero, rows = total, total + 1
-    infinite = start + bin_count
-    low, beyond, missing = infinite + 1, infinite + 2, infinite + 3
+    low, edges, beyond = start + 1, start + 2, start + 1 + bin_count
+    infinite, missing = beyond + 1, beyond + 2
     return [
-        *[(start + index + 1, start + index) for index in range(bin_count)],
+        *[(upper, lower) for lower, upper in pairwise([start, *range(edges, beyond), infinite])],
         (rows, missing),
         (start, zero),
         (missing, infinite),
