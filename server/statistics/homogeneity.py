@@ -1,13 +1,16 @@
 """Whether categories have the same shares in two columns: Pearson's chi-square of homogeneity.
 
-Decides from counts per category alone, as many degrees of freedom as it keeps categories, less one.
-Does not know what the categories are called. Categories never seen in the reference are not in the
-counts: they are a `Rate` of their own.
+Decides from counts per category alone. Does not know what the categories are called. Categories
+never seen in the reference are not in the counts: they are a `Rate` of their own.
 
 Both sides are samples (Pearson 1911, Biometrika 8): the statistic equals that of a contingency
 table without Yates' correction, whatever the sizes. Chi-square holds when no expected count is
-small, so thin categories are added together first (Cochran 1954, Biometrics 10, asks for 5). Where
-rows resemble their neighbours the statistic is divided by the factor by which blocks of the
+small (Cochran 1954, Biometrics 10, asks for 5), so thin categories are added together. If even
+their sum is thin it is left out, and whether its rate has changed is a question of its own,
+answered exactly (`rates.py`): added to a large category, a rare one could grow tenfold unseen. Each
+question then has half of alpha. Two categories are one rate, and tested exactly too.
+
+Where rows resemble their neighbours the statistic is divided by the factor by which blocks of the
 reference vary more than independent rows would (Rao and Scott 1981, J. Am. Stat. Assoc. 76).
 
 An empty side, or fewer than two categories, says nothing: no degrees of freedom, p is 1.
@@ -18,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.statistics.distance import Counts, Numbers
+from server.statistics.distance import Counts
+from server.statistics.rates import Rate, rate_p
 from server.statistics.smooth_test import MIN_BLOCKS
 from server.statistics.tails import chi_square_tail
 
@@ -31,50 +35,78 @@ class Homogeneity:
     """How different the shares are."""
 
     statistic: float
+    """Of the categories that are not thin."""
+
     df: int
+    """Categories told apart, less one."""
+
+    p: float
+    """Probability of such counts when nothing has changed."""
 
     effect: float
     """Root of the sum of (live - reference share)^2 / reference share, over kept categories."""
 
-    @property
-    def p(self) -> float:
-        """Probability of such a statistic when nothing has changed."""
-        return chi_square_tail(self.statistic, self.df)
 
-
-_NOTHING = Homogeneity(0.0, 0, 0.0)
+_NOTHING = Homogeneity(0.0, 0, 1.0, 0.0)
 
 
 def homogeneity(reference: Counts, live: Counts, inflation: float = 1.0) -> Homogeneity:
     """Compare int64 counts per category, both of shape (categories,)."""
     assert len(reference) == len(live), "both sides must be counted over the same categories"
-    rows = np.array([reference.sum(), live.sum()], np.float64)
-    if rows.min() == 0.0:
+    if reference.sum() == 0 or live.sum() == 0:
         return _NOTHING
-    table = _merged(np.stack([reference, live]), rows)
-    kept = table.shape[1]
-    if kept < 2:
+    rare, table = _divided(np.stack([reference, live]))
+    told_apart = np.concatenate([rare, table], axis=1)
+    if told_apart.shape[1] < 2:
         return _NOTHING
-    expected = np.outer(rows, table.sum(axis=0) / rows.sum())
-    statistic = float(np.sum((table - expected) ** 2 / expected)) / max(1.0, inflation)
-    before, now = (table[0] + 0.5) / (rows[0] + 0.5 * kept), table[1] / rows[1]
-    return Homogeneity(statistic, kept - 1, math.sqrt(float(np.sum((now - before) ** 2 / before))))
+    statistic = _chi_square(table) / max(1.0, inflation)
+    answers = []
+    if rare.shape[1]:
+        answers.append(_exact_p(rare[:, 0], told_apart.sum(axis=1), inflation))
+    if table.shape[1] == 2:
+        answers.append(_exact_p(table[:, 0], table.sum(axis=1), inflation))
+    elif table.shape[1] > 2:
+        answers.append(chi_square_tail(statistic, table.shape[1] - 1))
+    p = min(1.0, len(answers) * min(answers))
+    return Homogeneity(statistic, told_apart.shape[1] - 1, p, _effect(told_apart))
 
 
-def _merged(table: Counts, rows: Numbers) -> Counts:
-    """Add thin categories together; if they stay thin, with the next larger one too.
+def _divided(table: Counts) -> tuple[Counts, Counts]:
+    """Return what is too rare for chi-square, of shape (2, 0 or 1), and the others: (2, kept).
 
-    Which ones are thin is seen from both sides together, so the choice says nothing about the
-    difference between them.
+    What is thin is seen from both sides together, so it says nothing of their difference.
     """
-    table = table[:, np.argsort(table.sum(axis=0), kind="stable")]
-    expected = table.sum(axis=0) * (rows.min() / rows.sum())
+    together = table.sum(axis=0)
+    table = table[:, np.argsort(together, kind="stable")]
+    sides = table.sum(axis=1)
+    expected = np.sort(together) * (sides.min() / sides.sum())
     thin = int(np.searchsorted(expected, MIN_EXPECTED_ROWS))
-    if 0 < thin < len(expected) and expected[:thin].sum() < MIN_EXPECTED_ROWS:
-        thin += 1
-    if thin == 0:
-        return table
-    return np.concatenate([table[:, :thin].sum(axis=1, keepdims=True), table[:, thin:]], axis=1)
+    joined, kept = table[:, :thin].sum(axis=1, keepdims=True), table[:, thin:]
+    if expected[:thin].sum() >= MIN_EXPECTED_ROWS:
+        return joined[:, :0], np.concatenate([joined, kept], axis=1)
+    return joined[:, : int(joined.sum() > 0)], kept
+
+
+def _chi_square(table: Counts) -> float:
+    """Return Pearson's statistic of a table of shape (2, kept); 0 for fewer than two columns."""
+    sides = table.sum(axis=1)
+    if table.shape[1] < 2 or sides.min() == 0:
+        return 0.0
+    expected = np.outer(sides, table.sum(axis=0) / sides.sum())
+    return float(np.sum((table - expected) ** 2 / expected))
+
+
+def _exact_p(counts: Counts, rows: Counts, inflation: float) -> float:
+    reference, live = counts.tolist()
+    reference_rows, live_rows = rows.tolist()
+    return rate_p(Rate("", reference, reference_rows, live, live_rows, True, inflation))
+
+
+def _effect(table: Counts) -> float:
+    reference, live = table
+    before = (reference + 0.5) / (reference.sum() + 0.5 * len(reference))
+    now = live / live.sum()
+    return math.sqrt(float(np.sum((now - before) ** 2 / before)))
 
 
 def category_inflation(reference: Counts, blocks: Counts) -> float:

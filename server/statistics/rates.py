@@ -46,11 +46,11 @@ def rate_p(rate: Rate) -> float:
     live_count = _worth(rate.live_count, rate)
     reference_count = _worth(rate.reference_count, rate)
     marked, rows = live_count + reference_count, live_rows + reference_rows
-    more = hypergeometric_tail(live_count, live_rows, marked, rows)
     if not rate.is_two_sided:
-        return more
-    fewer = hypergeometric_tail(reference_count, reference_rows, marked, rows)
-    return min(1.0, 2.0 * min(more, fewer))
+        return hypergeometric_tail(live_count, live_rows, marked, rows)
+    if live_count * reference_rows >= reference_count * live_rows:
+        return min(1.0, 2.0 * hypergeometric_tail(live_count, live_rows, marked, rows))
+    return min(1.0, 2.0 * hypergeometric_tail(reference_count, reference_rows, marked, rows))
 
 
 def _worth(count: int, rate: Rate) -> int:

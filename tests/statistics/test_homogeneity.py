@@ -24,17 +24,17 @@ def sides(least: int, most: int) -> st.SearchStrategy[tuple[Counts, Counts]]:
 
 @given(sides(40, 900))
 def test_it_is_the_chi_square_of_a_contingency_table(both: tuple[Counts, Counts]) -> None:
-    """Without Yates' correction, for two categories too."""
-    reference, live = both
-    found = homogeneity(reference, live)
-    if len(reference) < 2:
+    """Without Yates' correction; of two categories, Fisher's exact probability."""
+    found = homogeneity(*both)
+    if len(both[0]) < 2:
         assert (found.df, found.p) == (0, 1.0)
         return
     known = stats.chi2_contingency(np.stack(both), correction=False)
 
     assert found.df == known.dof
     assert found.statistic == pytest.approx(known.statistic, rel=1e-9, abs=1e-9)
-    assert found.p == pytest.approx(known.pvalue, rel=1e-8, abs=1e-300)
+    if known.dof > 1:
+        assert found.p == pytest.approx(known.pvalue, rel=1e-8, abs=1e-300)
 
 
 @given(sides(0, 30))
@@ -73,11 +73,25 @@ def test_thin_categories_are_judged_together() -> None:
     assert homogeneity(reference, np.array([500, 300, 40, *[0] * 39])).p == found.p
 
 
-def test_what_stays_thin_goes_with_the_next_larger() -> None:
-    """One category expected twice, beside two large ones."""
-    found = homogeneity(np.array([40, 9000, 6000]), np.array([0, 300, 200]))
+def test_what_stays_thin_has_a_question_of_its_own() -> None:
+    """One category expected twice, beside two large ones: growing fivefold it is not missed."""
+    reference = np.array([40, 9000, 6000])
+    same, grown = (homogeneity(reference, np.array([x, 300, 200])) for x in (1, 12))
+
+    assert (same.df, grown.df) == (2, 2)
+    assert same.p == 1.0
+    assert grown.p < 1e-5
+
+
+def test_a_rare_flag_is_tested_exactly() -> None:
+    """One row of a hundred: two are expected, nine of 200 are too many, by Fisher's test."""
+    reference, live = np.array([9900, 100]), np.array([191, 9])
+    expected = stats.fisher_exact(np.stack([live, reference]), alternative="less").pvalue
+    found = homogeneity(reference, live)
 
     assert found.df == 1
+    assert found.p == pytest.approx(2.0 * expected, rel=1e-6)
+    assert found.effect > 0.3
 
 
 def test_rows_that_come_in_runs_count_for_fewer() -> None:
