@@ -27,6 +27,7 @@
         OutputTooLarge        the model's answer is larger than the limit
         ModelInvalid          a version in the repository cannot be served
         LoadTimeout           a load did not finish in the time an API call may take
+        StateNotSaved         what was asked for cannot be written down
         ControlUnavailable    the control process cannot be reached
         ConfigError           the settings are wrong
 
@@ -208,6 +209,12 @@ class LoadTimeout(TidegateError):
     """The load goes on, but longer than an API call may take."""
 
     code = "load_timeout"
+
+
+class StateNotSaved(TidegateError):
+    """The state directory cannot be written, and so nothing was changed."""
+
+    code = "state_not_saved"
 
 
 class ControlUnavailable(TidegateError):

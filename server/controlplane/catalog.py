@@ -156,6 +156,12 @@ class Catalog:
             task = self._checks[key] = asyncio.create_task(self._check(model, version))
             task.add_done_callback(lambda _: self._checks.pop(key, None))
 
+    def try_again(self, name: str) -> None:
+        """Have the next look check what failed before: the cause may not lie in the files."""
+        for known in self.models[name].versions.values():
+            if known.error:
+                known.checked = None
+
     async def checks_of(self, name: str) -> None:
         """Wait for the checks of a model that are going on."""
         tasks = [task for (model, _), task in self._checks.items() if model == name]

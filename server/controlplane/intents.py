@@ -5,6 +5,7 @@ Decides how that survives a restart: one small JSON file, replaced whole.
 Concurrency: event loop only.
 """
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import orjson
 import structlog
+
+from server.errors import StateNotSaved
 
 log = structlog.get_logger()
 
@@ -24,6 +27,7 @@ class Intents:
     unloaded: set[str] = field(default_factory=set)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings given with a load call; they win over the repository's files."""
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     @classmethod
     def read(cls, state_dir: Path) -> "Intents":
@@ -38,15 +42,29 @@ class Intents:
             log.exception("intents_unreadable")
             return cls(path)
 
-    def save(self) -> None:
-        """Write the wishes down, so that they hold after a restart.
+    async def change(
+        self, model: str, *, is_unloaded: bool, override: dict[str, Any] | None
+    ) -> None:
+        """Write down what is wished for a model, then hold to it; one change at a time.
 
         Raises:
-            OSError: they cannot be written.
+            StateNotSaved: it cannot be written down; nothing has changed.
 
         """
-        value = {"unloaded": sorted(self.unloaded), "overrides": self.overrides}
-        write_whole(self.path, orjson.dumps(value, option=orjson.OPT_INDENT_2))
+        async with self._changing:
+            unloaded = self.unloaded | {model} if is_unloaded else self.unloaded - {model}
+            overrides = {name: one for name, one in self.overrides.items() if name != model}
+            if override is not None:
+                overrides[model] = override
+            value = {"unloaded": sorted(unloaded), "overrides": overrides}
+            content = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+            try:
+                await asyncio.to_thread(write_whole, self.path, content)
+            except OSError as error:
+                raise StateNotSaved(
+                    f"the state directory cannot be written ({error.strerror}); nothing was changed"
+                ) from error
+            self.unloaded, self.overrides = unloaded, overrides
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -86,6 +86,7 @@ class Operations:
             ModelInvalid: a version that the policy selects cannot be served. What was served
                 before still is.
             LoadTimeout: it takes longer than `load_timeout_seconds`.
+            StateNotSaved: the wish cannot be written down; nothing has changed.
 
         """
         override = _override(parameters)
@@ -101,12 +102,19 @@ class Operations:
     async def _load(self, name: str, override: dict[str, Any] | None) -> list[dict[str, Any]]:
         await self._catalog.refresh(name)
         self.find(name)
-        self._intents.unloaded.discard(name)
-        if override is not None:
-            self._intents.overrides[name] = override
-        else:
-            self._intents.overrides.pop(name, None)
-        await asyncio.to_thread(self._intents.save)
+        before = self._intents.overrides.get(name)
+        await self._intents.change(name, is_unloaded=False, override=override)
+        try:
+            return await self._loaded(name)
+        except ModelInvalid:
+            if before != override:  # A call that is refused leaves the settings as they were.
+                await self._intents.change(name, is_unloaded=False, override=before)
+                await self._catalog.refresh(name)
+            raise
+
+    async def _loaded(self, name: str) -> list[dict[str, Any]]:
+        """Bring a model in as it is now wished; return its index rows when all is done."""
+        self._catalog.try_again(name)
         await self._catalog.refresh(name)
         await self._catalog.checks_of(name)
         model = self.find(name)
@@ -140,12 +148,11 @@ class Operations:
         Raises:
             ModelNotFound: the repository has no such model.
             LoadTimeout: a worker does not follow in time.
+            StateNotSaved: the wish cannot be written down; nothing has changed.
 
         """
         model = self.find(name)
-        self._intents.unloaded.add(name)
-        self._intents.overrides.pop(name, None)
-        await asyncio.to_thread(self._intents.save)
+        await self._intents.change(name, is_unloaded=True, override=None)
         model.is_unloaded = True
         self._router.note()
         try:

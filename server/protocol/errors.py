@@ -39,6 +39,7 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.OutputTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.ModelInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.ControlUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

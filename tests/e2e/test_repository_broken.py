@@ -206,7 +206,8 @@ def test_a_version_that_workers_cannot_load_is_tried_once(shop: Workshop) -> Non
     copy.write_bytes(b"rubbish")  # A disk that fails between the check and the worker.
 
     with steady_client(gateway, "torn", {"1": 1}):
-        refused = gateway.load("torn", config='{"version_policy": {"all": {}}}')
+        shop.configure("torn", 'version_policy = "all"\n')
+        refused = gateway.load("torn")
         assert (refused.status, refused.json["code"]) == (422, "model_invalid")
         assert "torn' version 2: ONNX Runtime cannot load it" in refused.json["error"]
         generation = gateway.metric("tidegate_generation")
@@ -214,6 +215,40 @@ def test_a_version_that_workers_cannot_load_is_tried_once(shop: Workshop) -> Non
         assert (failed.status, failed.json["code"]) == (503, "model_unavailable")
         assert gateway.metric('tidegate_model_load_failed{model="torn",version="2"}') == 1
         assert gateway.metric("tidegate_generation") == generation
+
+
+def test_a_load_call_that_is_refused_leaves_the_settings_as_they_were(shop: Workshop) -> None:
+    """What the call asked for is not kept: neither now nor for versions to come."""
+    gateway = shop.gateway
+    shop.put("steady", 1, offset=1)
+    shop.until_live("steady", 1)
+    before = (gateway.state_dir / "intents.json").read_bytes()
+
+    refused = gateway.load("steady", config='{"version_policy": {"specific": {"versions": [9]}}}')
+
+    assert (refused.status, refused.json["code"]) == (422, "model_invalid")
+    assert (gateway.state_dir / "intents.json").read_bytes() == before
+    assert shop.offset("steady") == 1
+    shop.put("steady", 2, offset=2)
+    shop.until_live("steady", 2)
+
+
+def test_a_load_call_tries_again_what_failed_for_a_passing_reason(shop: Workshop) -> None:
+    """A full disk is nothing that the files show: when there is room, a load call is enough."""
+    gateway, store = shop.gateway, shop.gateway.state_dir / "store"
+    kept = store.with_name("kept")
+    store.rename(kept)
+    store.write_bytes(b"in the way")
+    try:
+        shop.put("later", 1, offset=3)
+        failed = eventually(lambda: gateway.index().get(("later", "1"), {}).get("fix"))
+        assert "free some space" in failed
+    finally:
+        store.unlink()
+        kept.rename(store)
+
+    assert gateway.load("later").status == 200
+    assert shop.offset("later") == 3
 
 
 def test_a_version_that_kills_its_checker_is_refused(shop: Workshop) -> None:

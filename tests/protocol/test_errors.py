@@ -33,6 +33,7 @@ STATUS_OF_CODE = {
     "output_too_large": 500,
     "model_invalid": 422,
     "load_timeout": 504,
+    "state_not_saved": 507,
     "control_unavailable": 503,
     "config": 500,
 }
