@@ -27,6 +27,8 @@ Data = bytes | memoryview | list[str]
 Array = NDArray[Any]
 
 MAX_RANK = 32
+_MAX_ITEMS = 2**59
+"""Beyond it NumPy cannot name the shape, not even of a tensor that a dimension of 0 makes empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,10 @@ class TensorSpec:
             raise InvalidInput(
                 f"input '{self.name}': expected shape {list(self.shape)} (-1 is any size), "
                 f"got {list(sizes)}"
+            )
+        if 0 in sizes and math.prod(size or 1 for size in sizes) > _MAX_ITEMS:
+            raise InvalidInput(
+                f"input '{self.name}': shape {list(sizes)} is too large, though it holds nothing"
             )
         return sizes
 

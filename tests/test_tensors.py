@@ -234,3 +234,13 @@ def test_every_bf16_number_survives_being_widened() -> None:
     assert np.array_equal(fp32_to_bf16(wide)[finite], bits[finite])
     theirs = wide[finite].astype(ml_dtypes.bfloat16)
     assert np.array_equal(theirs.view(np.uint16), bits[finite])
+
+
+@pytest.mark.parametrize("shape", [[2**62, 0], [0, 2**62], [2**30, 0, 2**30]])
+def test_an_empty_tensor_of_a_shape_beyond_all_bounds_is_refused(shape: list[int]) -> None:
+    """It holds nothing, but NumPy could not name its shape."""
+    spec = TensorSpec("x", DATATYPES["FP32"], (-1,) * len(shape))
+
+    with pytest.raises(InvalidInput, match=r"input 'x': shape .* is too large"):
+        spec.check_shape(shape)
+    assert spec.check_shape([0] * len(shape)) == (0,) * len(shape)

@@ -197,7 +197,11 @@ class DataApp:
         try:
             headers = request_headers.read(request.scope["headers"])
             coding = request.headers.get(request_headers.CONTENT_ENCODING.decode(), "")
-            limit = self._plane.settings.max_body_bytes
+            settings = self._plane.settings
+            # What is all JSON is refused above that limit anyway: it need not be unfolded further.
+            limit = settings.max_body_bytes
+            if headers.json_length is None:
+                limit = min(limit, settings.max_json_bytes)
             body = compression.unfold(body, coding.encode("latin-1"), limit)
         except TidegateError as error:
             served.telemetry.refused(error.code)

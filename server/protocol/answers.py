@@ -165,4 +165,8 @@ class AnswerWriter:
                     f"output '{name}' is NaN or infinite in row {bad[0] - first}; "
                     "JSON cannot carry that: ask for binary_data, or set non_finite = 'token'"
                 )
-        return texts[first] if rows == 1 else b",".join(texts[first : first + rows])
+        if rows == 1:
+            return texts[first]
+        own = texts[first : first + rows]
+        # Rows without any elements have no text either, and nothing stands between them.
+        return b",".join(own) if own and own[0] else b""

@@ -223,3 +223,19 @@ def test_callers_get_their_own_rows_however_a_batch_is_shared(
 
     assert got_labels == labels.tolist()
     assert got_scores == scores.ravel().tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_rows_without_elements_leave_no_commas(rows: int) -> None:
+    """An output of shape [rows, 0] is an empty list in JSON, and valid JSON."""
+    empty = np.empty((3, 0), np.float32)
+    by = writer(spec("FP32", -1, -1, name="score"))
+
+    answer = orjson.loads(by.write(request(rows), batch(empty), 0, rows).body)
+
+    assert answer["outputs"][0] == {
+        "name": "score",
+        "datatype": "FP32",
+        "shape": [rows, 0],
+        "data": [],
+    }
