@@ -105,17 +105,23 @@ def test_large_json_is_refused_with_a_hint(limited: InProcessWorker, path: str) 
         check_serving(limited, client)
 
 
+@pytest.mark.parametrize(
+    ("more", "limit"),
+    [([], b"20000 bytes"), (["Inference-Header-Content-Length: 100"], b"100000 bytes")],
+)
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_bomb_is_refused_before_it_unfolds(limited: InProcessWorker, coding: str) -> None:
-    """A small body that would unfold beyond the limit is 413; the connection goes on."""
+def test_a_bomb_is_refused_before_it_unfolds(
+    limited: InProcessWorker, coding: str, more: list[str], limit: bytes
+) -> None:
+    """A small body that would unfold beyond its limit, JSON's or that of all, is 413."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
     bomb = packer.compress(b" " * (4 << 20)) + packer.flush()
     assert len(bomb) < 100_000
     with connected(limited.url) as client:
-        client.send(post(AFFINE, bomb, f"Content-Encoding: {coding}"))
+        client.send(post(AFFINE, bomb, f"Content-Encoding: {coding}", *more))
         answer = client.read()
         assert error_of(answer) == (413, "payload_too_large")
-        assert b"100000 bytes" in answer.body
+        assert limit in answer.body
         check_serving(limited, client)
 
 
