@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from server.config import Settings
-from server.controlplane.verifying import Verifier
+from server.controlplane.verifying import Verifiers
 from server.engine.session import VERSION as RUNTIME_VERSION
 from server.errors import ModelInvalid
 from server.repository.intake_rules import checked_features, model_file_of
@@ -26,6 +26,8 @@ from server.repository.verification import Verdict, VerificationOrder
 from server.wire.desired import VersionPlan
 
 T = TypeVar("T")
+
+_CHECKING_PROCESSES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,12 @@ class Intake:
         self._settings = settings
         self._store = Store(settings.state_dir)
         self._verdicts = VerdictStore(settings.state_dir)
-        self._verifier = Verifier(settings.verify_timeout_seconds)
+        self._verifiers = Verifiers(_CHECKING_PROCESSES, settings.verify_timeout_seconds)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="files")
 
     async def close(self) -> None:
-        """Let go of the checking process and of the thread."""
-        await self._verifier.close()
+        """Let go of the checking processes and of the thread."""
+        await self._verifiers.close()
         self._threads.shutdown(wait=False)
 
     async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -117,7 +119,7 @@ class Intake:
         if kept is not None:
             return kept, key
         golden = folder.path / GOLDEN_FILE if staged.golden_digest else None
-        verdict = await self._verifier.verify(
+        verdict = await self._verifiers.verify(
             VerificationOrder(
                 staged.path / model_file,
                 golden,

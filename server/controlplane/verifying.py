@@ -1,8 +1,8 @@
 """Have new versions checked by a process of its own.
 
-Decides how long a check may take and what it means when the checking process dies. One version is
-checked at a time; the process stays for the next one while there is work, because starting it
-costs more than checking a small model.
+Decides how long a check may take and what it means when the checking process dies. A process
+checks one version at a time and stays for the next one while there is work, because starting it
+costs more than checking a small model; there are two, because a model may hang.
 
 Concurrency: event loop only; `verify` calls wait for each other.
 Lifetime: the process ends when idle for a while, when it hangs, and with control.
@@ -115,6 +115,29 @@ class Verifier:
                 self._process.kill()
             await self._process.wait()
             self._process = None
+
+
+class Verifiers:
+    """A few checking processes, so that a version that hangs does not hold up all others."""
+
+    def __init__(self, number: int, timeout_seconds: float) -> None:
+        self._all = [Verifier(timeout_seconds) for _ in range(number)]
+        self._idle = list(self._all)
+        self._free = asyncio.Semaphore(number)
+
+    async def verify(self, order: VerificationOrder) -> Verdict:
+        """Check a version, in the process that was used last; see `Verifier.verify`."""
+        async with self._free:
+            verifier = self._idle.pop()
+            try:
+                return await verifier.verify(order)
+            finally:
+                self._idle.append(verifier)
+
+    async def close(self) -> None:
+        """Let go of all processes."""
+        for verifier in self._all:
+            await verifier.close()
 
 
 def _plain(order: VerificationOrder) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from server.controlplane.verifying import Verifier
+from server.controlplane.verifying import Verifier, Verifiers
 from server.errors import ModelInvalid
 from server.repository.verification import VerificationOrder
 from tests.support import models
@@ -93,3 +93,23 @@ def test_checks_asked_for_at_once_are_made_one_by_one(tmp_path: Path) -> None:
     assert isinstance(refused, ModelInvalid)
     names = [[spec.name for spec in one.signature.outputs] for one in (first, second, third)]  # type: ignore[attr-defined]
     assert names == [["y"], ["double", "total"], ["name_out", "count_out", "price_out"]]
+
+
+def test_a_model_that_is_slow_to_check_does_not_hold_up_the_next_one(tmp_path: Path) -> None:
+    """Two processes check side by side; a model that hangs costs one of them."""
+    slow = _order(tmp_path, models.slow(steps=3000), "slow")
+    good = _order(tmp_path, models.affine(), "good")
+
+    async def check() -> None:
+        verifiers = Verifiers(2, 60.0)
+        hanging = asyncio.create_task(verifiers.verify(slow))
+        try:
+            for _ in range(2):
+                assert (await verifiers.verify(good)).is_batched
+            assert not hanging.done()
+        finally:
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+            await verifiers.close()
+
+    asyncio.run(check())
