@@ -47,6 +47,8 @@ class Intake:
         self._store = Store(settings.state_dir)
         self._verdicts = VerdictStore(settings.state_dir)
         self._verifiers = Verifiers(_CHECKING_PROCESSES, settings.verify_timeout_seconds)
+        self._checking: dict[str, asyncio.Lock] = {}
+        """By verdict: the same files under two names are checked once, not twice at a time."""
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="files")
 
     async def close(self) -> None:
@@ -115,24 +117,24 @@ class Intake:
             setup.may_batch,
             model_file,
         )
-        kept = await self.on_thread(self._verdicts.get, key)
-        if kept is not None:
-            return kept, key
         golden = folder.path / GOLDEN_FILE if staged.golden_digest else None
-        verdict = await self._verifiers.verify(
-            VerificationOrder(
-                staged.path / model_file,
-                golden,
-                self._verdicts.samples_path(key),
-                settings.threads,
-                settings.max_rows,
-                setup.may_batch,
-            )
+        order = VerificationOrder(
+            staged.path / model_file,
+            golden,
+            self._verdicts.samples_path(key),
+            settings.threads,
+            settings.max_rows,
+            setup.may_batch,
         )
-        await self.on_thread(self._verdicts.put, key, verdict)
+        async with self._checking.setdefault(key, asyncio.Lock()):
+            verdict = await self.on_thread(self._verdicts.get, key)
+            if verdict is None:
+                verdict = await self._verifiers.verify(order)
+                await self.on_thread(self._verdicts.put, key, verdict)
         return verdict, key
 
     async def keep_only(self, digests: set[str], verdict_keys: set[str]) -> None:
-        """Remove copies and verdicts that nobody needs."""
+        """Remove copies and verdicts that nobody needs; nothing may be being checked."""
+        self._checking.clear()
         await self.on_thread(self._store.remove_all_but, digests)
         await self.on_thread(self._verdicts.remove_all_but, verdict_keys)

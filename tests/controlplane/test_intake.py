@@ -9,9 +9,11 @@ import pytest
 
 from server.config import ModelSettings, Settings
 from server.controlplane.intake import Accepted, Intake
+from server.controlplane.verifying import Verifiers
 from server.errors import ModelInvalid
 from server.repository.layout import VersionFolder, scan
 from server.repository.model_settings import ModelSetup
+from server.repository.verification import Verdict, VerificationOrder
 from tests.support import models
 
 
@@ -63,6 +65,37 @@ def test_a_verdict_is_kept_for_the_next_start(
     (second,) = _accept(repository, SETUP)
 
     assert second == first
+
+
+def test_the_same_files_are_not_checked_twice_at_a_time(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models of the same files are both accepted by one check, though they come at once."""
+    orders = []
+    verify = Verifiers.verify
+
+    async def counted(verifiers: Verifiers, order: VerificationOrder) -> Verdict:
+        orders.append(order)
+        return await verify(verifiers, order)
+
+    async def run() -> list[Accepted]:
+        intake = Intake(Settings(repository=repository, state_dir=repository.parent / "state"))
+        await intake.prepare()
+        found = scan(repository).models
+        folders = [found[name].versions["1"] for name in ("a", "b", "c")]
+        try:
+            return await asyncio.gather(*[intake.accept(folder, SETUP) for folder in folders])
+        finally:
+            await intake.close()
+
+    monkeypatch.setattr(Verifiers, "verify", counted)
+    (repository.parent / "state").mkdir(exist_ok=True)
+    for name in ("a", "b", "c"):
+        models.put(repository, name, 1, models.affine())
+
+    accepted = asyncio.run(run())
+
+    assert len({one.verdict_key for one in accepted}) == len(orders) == 1
 
 
 def test_settings_that_change_the_check_call_for_another(repository: Path) -> None:
