@@ -72,7 +72,7 @@ class _Frozen(BaseModel):
 class ModelSettings(_Frozen):
     """How one model is served. Defaults for all models; `model.toml` sets them for one."""
 
-    max_rows: int = Field(64, ge=1, le=65536)
+    max_rows: int = Field(128, ge=1, le=65536)
     """Rows in one batch at most."""
     max_delay_ms: float = Field(0.0, ge=0, le=10_000)
     """How long the first request of a batch may wait for company; 0 never waits."""

@@ -27,7 +27,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "state_dir": ("/var/lib/tidegate", Path("/var/lib/tidegate")),
     "log_level": ("debug", "debug"),
     "log_format": ("json", "json"),
-    "max_rows": ("128", 128),
+    "max_rows": ("64", 64),
     "max_delay_ms": ("1.5", 1.5),
     "execution": ("thread", "thread"),
     "non_finite": ("token", "token"),

@@ -183,7 +183,7 @@ def test_what_was_unloaded_stays_so_after_a_restart(start: StartGateway) -> None
         assert gateway.load("paused").status == 200
         assert offset_of(gateway.infer("paused", ROW)) == 1
         assert gateway.load("tuned").status == 200
-        assert _max_rows(gateway, "tuned") == 64
+        assert _max_rows(gateway, "tuned") == 128
 
 
 def _max_rows(gateway: Gateway, name: str) -> int:
@@ -264,7 +264,7 @@ def test_a_wrong_override_changes_nothing(shop: Workshop, config: str, problem: 
 
     assert (refused.status, refused.json["code"]) == (400, "invalid_request"), refused.body
     assert problem in refused.json["error"]
-    assert _max_rows(shop.gateway, "steady") == 64
+    assert _max_rows(shop.gateway, "steady") == 128
     assert shop.gateway.index()["steady", "1"]["reason"] == ""
 
 

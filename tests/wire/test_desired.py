@@ -103,8 +103,8 @@ GOOD = encode(STATE)
         GOOD.replace(b'"versions":{"1"', b'"versions":[],"others":{"1"'),
         GOOD.replace(b'"versions":{"1":{', b'"versions":{"0":null,"1":{'),
         GOOD.replace(b'"settings":{', b'"settings":null,"other":{'),
-        GOOD.replace(b'"max_rows":64', b'"max_rows":-1'),
-        GOOD.replace(b'"max_rows":64', b'"max_rows":64,"unknown":1'),
+        GOOD.replace(b'"max_rows":128', b'"max_rows":-1'),
+        GOOD.replace(b'"max_rows":128', b'"max_rows":64,"unknown":1'),
     ],
 )
 def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, content: bytes) -> None:
