@@ -19,7 +19,7 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 LAYERS = [
     "__init__ errors config tensors machine ports supervision",  # words and values
     "protocol statistics logs",
-    "engine repository http_app",
+    "engine monitoring repository http_app",
     "wire",
     "child",  # what all children of the supervisor share
     "dataplane controlplane",
@@ -63,6 +63,7 @@ PURE = (
     "statistics/",
     "engine/admission.py",
     "engine/batching.py",
+    "monitoring/",
     "repository/intake_rules.py",
     "repository/pbtxt.py",
     "repository/policy.py",

@@ -1,0 +1,1 @@
+"""What is watched of a model, and what it means. Pure: no clock, no event loop, no files."""

@@ -1,0 +1,1 @@
+"""Tests of what is watched of a model, and of what it means."""
