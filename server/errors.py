@@ -13,6 +13,7 @@
         BadBinary             the parts of a binary request do not add up
         InvalidRequest        a field of the request is wrong
         InvalidInput          a tensor does not fit the model's signature
+        DataCheckFailed       a value breaks a data check that refuses
         ModelNotFound         no such model
         VersionNotFound       no such version of the model
         ModelLoading          the version is not ready yet
@@ -26,8 +27,11 @@
         NonFiniteOutput       the model answered NaN or infinity, which JSON cannot carry
         OutputTooLarge        the model's answer is larger than the limit
         ModelInvalid          a version in the repository cannot be served
+        ProfileInvalid        a reference profile is damaged, or not of this model
+        DataInvalid           a reference profile cannot be made of this data
         LoadTimeout           a load did not finish in the time an API call may take
         StateNotSaved         what was asked for cannot be written down
+        StoreUnavailable      the store cannot be read or written now
         ControlUnavailable    the control process cannot be reached
         ConfigError           the settings are wrong
 
@@ -118,6 +122,12 @@ class InvalidInput(TidegateError):
     code = "invalid_input"
 
 
+class DataCheckFailed(TidegateError):
+    """A value breaks a data check whose policy is to refuse; the model was not asked."""
+
+    code = "data_check_failed"
+
+
 class ModelNotFound(TidegateError):
     """No model goes by that name."""
 
@@ -205,6 +215,22 @@ class ModelInvalid(TidegateError):
         self.fix = fix
 
 
+class ProfileInvalid(TidegateError):
+    """A reference profile cannot be used: names the field that is wrong, or what does not fit."""
+
+    code = "profile_invalid"
+
+
+class DataInvalid(TidegateError):
+    """No reference profile can be made of this data; `fix` says what would help."""
+
+    code = "data_invalid"
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
 class LoadTimeout(TidegateError):
     """The load goes on, but longer than an API call may take."""
 
@@ -215,6 +241,13 @@ class StateNotSaved(TidegateError):
     """The state directory cannot be written, and so nothing was changed."""
 
     code = "state_not_saved"
+
+
+class StoreUnavailable(TidegateError):
+    """The store cannot be read or written now; predictions go on without it."""
+
+    code = "store_unavailable"
+    retry_after_seconds: ClassVar[int | None] = 10
 
 
 class ControlUnavailable(TidegateError):

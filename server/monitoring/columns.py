@@ -315,7 +315,7 @@ def _with_kind(column: Column, kinds: Mapping[str, Kind]) -> Column:
     if kind is None or not column.take.startswith(VALUE):
         return column
     if kind.is_number and DATATYPES[column.datatype].is_text:
-        raise ValueError(f"column '{column.name}' is text, and cannot be a {kind.value}")
+        raise ValueError(f"column '{column.name}' is text, and cannot be of kind {kind.value}")
     return replace(column, kind=kind)
 
 

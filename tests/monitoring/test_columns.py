@@ -187,7 +187,7 @@ def test_kinds_that_are_known_win() -> None:
 
 def test_text_cannot_be_a_number() -> None:
     """It is said which column."""
-    with pytest.raises(ValueError, match="column 'x' is text, and cannot be a integer"):
+    with pytest.raises(ValueError, match="column 'x' is text, and cannot be of kind integer"):
         layout_of(signature([spec("x", "BYTES", -1)]), {}, {"x": Kind.INTEGER})
 
 
