@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from loadtests import bench_models, footprint, loading, switches, throughput
+from loadtests.detection import command as detection
 
 
 def main() -> None:
@@ -18,14 +19,17 @@ def main() -> None:
     load = commands.add_parser("loading", help="p99 of one model while another one loads")
     load.add_argument("--rounds", type=int, default=5)
     commands.add_parser("footprint", help="start, memory, scrape")
+    detection.add_options(commands.add_parser("detection", help="how well drift is detected"))
     options = parser.parse_args()
-    print(f"machine: {machine()}")
+    print(f"machine: {machine()}", flush=True)
     if options.scenario == "throughput":
         _throughput(options)
     elif options.scenario == "switches":
         print(switches.measure(options.switches))
     elif options.scenario == "loading":
         print(loading.measure(options.rounds))
+    elif options.scenario == "detection":
+        detection.run(options)
     else:
         print(footprint.measure())
 

@@ -1,0 +1,1 @@
+"""How often drift is seen, and how often it is claimed of clean data: ours beside others."""
