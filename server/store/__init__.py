@@ -1,0 +1,1 @@
+"""What must outlive a process: counts by time, alerts, events on their way. One SQLite file."""

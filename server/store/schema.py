@@ -1,0 +1,110 @@
+"""The tables of the store, as the newest revision has them.
+
+Decides names, types and keys. Times are seconds since 1970. How a file of an older revision gets
+here is in `migrations/`; a test says that both ways lead to the same tables.
+
+What a flipped bit could turn into a wrong count has a checksum: SQLite itself has none.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData()
+
+REVISION = Table(
+    "alembic_version",
+    METADATA,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""One row: the revision. The table is alembic's, and as alembic makes it."""
+
+SUBJECT = Table(
+    "subject",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("profile_hash", Text, nullable=False),
+    UniqueConstraint("model", "version", "profile_hash"),
+)
+
+CELL = Table(
+    "cell",
+    METADATA,
+    Column("subject_id", Integer, ForeignKey("subject.id", ondelete="CASCADE"), primary_key=True),
+    Column("start_seconds", Float, primary_key=True),
+    Column("end_seconds", Float, primary_key=True),
+    # Several cells may begin and end at one moment, when very many rows come at once.
+    Column("ordinal", Integer, primary_key=True),
+    Column("is_open", Boolean, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+    Column("checksum", Integer, nullable=False),
+)
+
+ALERT = Table(
+    "alert",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("column", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since_seconds", Float, nullable=False),
+    Column("raised_seconds", Float),
+    Column("streak", Integer, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("saved_seconds", Float, nullable=False),
+)
+
+ALERT_LOG = Table(
+    "alert_log",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at_seconds", Float, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("column", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Index("alert_log_of_model", "model", "id"),
+)
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("event_id", Text, primary_key=True),
+    Column("dedupe_key", Text, nullable=False),
+    # Whether its key is taken: until whatever the event was about is over.
+    Column("is_outstanding", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_seconds", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # None when there is nothing more to try.
+    Column("next_try_seconds", Float),
+    Column("outcome", Text, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Index(
+        "outbox_outstanding",
+        "dedupe_key",
+        unique=True,
+        sqlite_where=text("is_outstanding"),
+    ),
+    Index("outbox_next_try", "next_try_seconds"),
+)
