@@ -49,6 +49,7 @@ def parse_version_policy(value: str) -> tuple[str, tuple[int, ...]]:
 VersionPolicy = Annotated[str, AfterValidator(_version_policy)]
 Execution = Literal["auto", "inline", "thread"]
 NonFinite = Literal["error", "token"]
+CheckPolicy = Literal["count", "warn", "reject"]
 
 
 class _Frozen(BaseModel):
@@ -88,6 +89,8 @@ class ModelSettings(_Frozen):
     """Where the model runs: inline on the event loop, on a thread, or as its run time tells."""
     non_finite: NonFinite = "error"
     """NaN or infinity in a JSON answer: an error, or the bare tokens NaN and Infinity."""
+    check_policy: CheckPolicy = "count"
+    """What a value does that breaks a check: is only counted, adds a warning, refuses."""
     version_policy: VersionPolicy = "latest:1"
     """Which versions stay loaded: latest:N, all, or specific:N,N."""
 

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "max_delay_ms": ("1.5", 1.5),
     "execution": ("thread", "thread"),
     "non_finite": ("token", "token"),
+    "check_policy": ("warn", "warn"),
     "version_policy": ("specific:1,3", "specific:1,3"),
     "watch": ("off", "off"),
 }

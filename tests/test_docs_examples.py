@@ -126,6 +126,8 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     assert call(f"{gateway.data}/v2/models/diabetes/infer", body).status == 200
     late = {**body, "parameters": {"timeout": 1}}
     assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status == 504
+    odd = {"inputs": [{**row, "data": [25.0] * 10}]}
+    assert call(f"{gateway.data}/v2/models/diabetes/infer", odd).status == 200
 
     def families() -> dict[str, Metric]:
         found = list(text_string_to_metric_families(gateway.metrics()))

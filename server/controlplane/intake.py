@@ -17,7 +17,7 @@ from server.config import Settings
 from server.controlplane.verifying import Verifiers
 from server.engine.session import VERSION as RUNTIME_VERSION
 from server.errors import ModelInvalid
-from server.repository.intake_rules import checked_features, model_file_of
+from server.repository.intake_rules import checked_checks, checked_features, model_file_of
 from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.staging import StagedVersion, Store
@@ -101,6 +101,7 @@ class Intake:
             is_batched=verdict.is_batched,
             batch_seconds=verdict.batch_seconds,
             features=checked_features(setup, verdict),
+            checks=checked_checks(setup, verdict),
         )
         return Accepted(plan, verdict, key)
 

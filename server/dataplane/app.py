@@ -81,6 +81,7 @@ class V1Call(WaitingCall):
                 contract.signature.outputs,
                 columnar=self.is_columnar,
                 tokens=self.served.settings.non_finite == "token",
+                warnings=self.request.warnings,
             )
         except TidegateError as error:
             return self.fail(error)

@@ -64,6 +64,8 @@ class Predictor:
             if size > self._max_json_bytes:
                 self._check_json_size(size if headers.json_length is None else headers.json_length)
             request = decode(body, headers.json_length, served.contract)
+            if served.guard is not None:
+                served.check(request)
             call.take(request, self._timeout(request.timeout_seconds, headers.timeout_seconds))
             if 0 < request.rows <= served.max_entry_rows:
                 served.batcher.submit(call)

@@ -17,9 +17,11 @@ from server.dataplane.telemetry import VersionTelemetry
 from server.engine.batcher import Batcher, BatcherLimits, FinishedBatch
 from server.engine.batching import BatchPolicy, Execution
 from server.engine.session import Session
-from server.errors import TidegateError
+from server.errors import DataCheckFailed, TidegateError
+from server.monitoring.checks import Guard
 from server.protocol.answers import AnswerStyle, AnswerWriter
 from server.protocol.contract import Contract
+from server.protocol.infer_request import InferRequest
 from server.tensors import Array, Signature, TensorSpec
 from server.wire.desired import VersionPlan
 
@@ -65,6 +67,8 @@ class ServedVersion:
             session.signature,
             AnswerStyle(is_batched, settings.non_finite == "token", max_output_bytes),
         )
+        self.guard = Guard(plan.checks, session.signature) if plan.checks else None
+        """What looks at the values of requests; None if they are held to nothing."""
         self.max_entry_rows = settings.max_rows if is_batched else 1
         """Rows that one entry of the queue may have; unbatched requests count as one row."""
         self.batcher: Batcher
@@ -88,6 +92,24 @@ class ServedVersion:
             on_dropped=on_dropped,
         )
         self.batcher.batch_seconds = self.plan.batch_seconds
+
+    def check(self, request: InferRequest) -> None:
+        """Hold a request's values to the checks: count what breaks one, and warn of it.
+
+        Raises:
+            DataCheckFailed: a value breaks a check whose policy is to refuse.
+
+        """
+        assert self.guard is not None, "who has no checks is not asked to check"
+        findings = self.guard.look(request.tensors, request.shapes)
+        if findings is None:
+            return
+        self.telemetry.broken(findings.rows)
+        if findings.refusals:
+            raise DataCheckFailed("; ".join(findings.refusals))
+        if findings.warnings:
+            request.warnings = tuple(findings.warnings)
+            request.is_plain = False
 
     async def drain(self) -> None:
         """Return when every request has its answer, and let go of the session's memory."""

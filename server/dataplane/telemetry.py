@@ -11,7 +11,7 @@ Lifetime: a version's counts outlive the version until they have been sent.
 import asyncio
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -67,6 +67,11 @@ class VersionTelemetry:
     def refused(self, code: str) -> None:
         """Count a request that reached no batch."""
         self.tally.outcomes[code] += 1
+        self._owner.note(self)
+
+    def broken(self, rows: Mapping[tuple[str, str, str], int]) -> None:
+        """Count rows that break data checks, by feature, what is broken and policy."""
+        self.tally.broken.update(rows)
         self._owner.note(self)
 
     def request(self, code: str, seconds: float) -> None:

@@ -4,7 +4,8 @@ Decides the bytes of an answer. The fixed text of a version's answers is put tog
 numbers of a whole batch are turned to text in one call, and a caller's answer is a join of both.
 Does not know HTTP beyond content type and Inference-Header-Content-Length.
 
-JSON object members are in this order: model_name, model_version, id, outputs. Data is flat.
+JSON object members are in this order: model_name, model_version, id, parameters, outputs. Data is
+flat.
 """
 
 from collections.abc import Sequence
@@ -121,8 +122,12 @@ class AnswerWriter:
 
         """
         self.check_size(outputs, rows)
-        identity = b'"id":' + orjson.dumps(request.id) + b"," if request.id is not None else b""
-        parts = [self._head, identity, b'"outputs":[']
+        parts = [self._head]
+        if request.id is not None:
+            parts += (b'"id":', orjson.dumps(request.id), b",")
+        if request.warnings:
+            parts += (b'"parameters":{"warnings":', orjson.dumps(request.warnings), b"},")
+        parts.append(b'"outputs":[')
         tail: list[bytes] = []
         separator = b""
         for index, is_binary in request.outputs or self._everything:

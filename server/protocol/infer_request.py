@@ -17,4 +17,6 @@ class InferRequest:
     """Wanted outputs as (number in the signature, whether binary); None: all, as JSON."""
     timeout_seconds: float | None = None
     is_plain: bool = True
-    """Whether it asks for nothing special: all outputs as JSON, and no id."""
+    """Whether it asks for nothing special, all outputs as JSON and no id, and has no warnings."""
+    warnings: tuple[str, ...] = ()
+    """What the caller is told beside the answer."""

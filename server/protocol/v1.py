@@ -130,22 +130,30 @@ def _shape(values: object, spec: TensorSpec) -> tuple[int, ...]:
 
 
 def write(
-    arrays: Sequence[Array], specs: Sequence[TensorSpec], *, columnar: bool, tokens: bool
+    arrays: Sequence[Array],
+    specs: Sequence[TensorSpec],
+    *,
+    columnar: bool,
+    tokens: bool,
+    warnings: Sequence[str] = (),
 ) -> InferAnswer:
     """Write the answer from one request's outputs; `tokens` allows NaN and Infinity in it.
+
+    Warnings are a member of their own beside the predictions.
 
     Raises:
         NonFiniteOutput: an output holds NaN or infinity and tokens are not asked for.
 
     """
+    end = b',"warnings":' + orjson.dumps(warnings) + b"}" if warnings else b"}"
     if columnar:
         texts = [
             _text(array, spec, tokens=tokens) for array, spec in zip(arrays, specs, strict=True)
         ]
         body = texts[0] if len(specs) == 1 else _object(specs, texts)
-        return InferAnswer(b'{"outputs":' + body + b"}")
+        return InferAnswer(b'{"outputs":' + body + end)
     if len(specs) == 1:
-        return InferAnswer(b'{"predictions":' + _text(arrays[0], specs[0], tokens=tokens) + b"}")
+        return InferAnswer(b'{"predictions":' + _text(arrays[0], specs[0], tokens=tokens) + end)
     rows = min(len(array) if array.ndim else 1 for array in arrays)
     texts = [
         _object(
@@ -157,7 +165,7 @@ def write(
         )
         for row in range(rows)
     ]
-    return InferAnswer(b'{"predictions":[' + b",".join(texts) + b"]}")
+    return InferAnswer(b'{"predictions":[' + b",".join(texts) + b"]" + end)
 
 
 def _object(specs: Sequence[TensorSpec], texts: Sequence[bytes]) -> bytes:

@@ -1,9 +1,13 @@
 """What a version's folder and its settings must agree on.
 
-Decides which file is the model, and whether named features fit the model's inputs. Pure.
+Decides which file is the model, and whether named features and data checks fit the model's inputs.
+Pure.
 """
 
 from server.errors import ModelInvalid
+from server.monitoring.checks import Check, Policy, problem
+from server.monitoring.columns import Column, Side, layout_of
+from server.monitoring.taking import VALUE
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.verification import Verdict
@@ -42,3 +46,51 @@ def checked_features(setup: ModelSetup, verdict: Verdict) -> dict[str, list[str]
                 fix=fix,
             )
     return {name: list(features) for name, features in setup.features.items()}
+
+
+def checked_checks(setup: ModelSetup, verdict: Verdict) -> tuple[Check, ...]:
+    """Hold the data checks of model.toml to the model's inputs.
+
+    Raises:
+        ModelInvalid: a feature that does not exist, or a check that its type cannot have.
+
+    """
+    if not setup.checks:
+        return ()
+    columns = _values_by_feature(setup, verdict)
+    specs = {spec.name: spec for spec in verdict.signature.inputs}
+    checks = []
+    for feature, table in setup.checks.items():
+        fix = f"mend [checks.{feature!r}] in model.toml"
+        column = columns.get(feature)
+        if column is None:
+            known = ", ".join(f"'{name}'" for name in list(columns)[:8])
+            raise ModelInvalid(
+                f"model.toml checks '{feature}', which is no feature; there are {known or 'none'}",
+                fix=fix,
+            )
+        check = Check(
+            feature,
+            column.tensor,
+            int(column.take.removeprefix(VALUE)),
+            Policy(table.policy or setup.settings.check_policy),
+            table.minimum,
+            table.maximum,
+            table.nullable,
+            None if table.categories is None else tuple(table.categories),
+        )
+        wrong = problem(check, specs[column.tensor])
+        if wrong:
+            raise ModelInvalid(f"model.toml checks '{feature}', but {wrong}", fix=fix)
+        checks.append(check)
+    return tuple(checks)
+
+
+def _values_by_feature(setup: ModelSetup, verdict: Verdict) -> dict[str, Column]:
+    """Return the columns of inputs that are single values of a row."""
+    layout = layout_of(verdict.signature, setup.features)
+    return {
+        column.name: column
+        for column in layout.inputs.columns
+        if column.side is Side.INPUT and column.take.startswith(VALUE)
+    }

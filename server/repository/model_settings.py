@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.config import ModelSettings, line_of
+from server.config import CheckPolicy, ModelSettings, line_of
 from server.errors import InvalidRequest, ModelInvalid
 from server.repository import triton_config
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
@@ -36,10 +36,29 @@ class _Input(BaseModel):
     """Names of the columns, in order."""
 
 
+class CheckTable(BaseModel):
+    """What model.toml holds the values of a feature to."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool = True
+    """Whether the value may be missing: NaN, or text without characters."""
+    categories: list[str] | list[int] | None = None
+    """All that are allowed."""
+    policy: CheckPolicy | None = None
+    """What a value does that breaks the check; the model's `check_policy` if not given."""
+
+
 class _ModelFile(ModelSettings):
-    """model.toml: any of the settings, and what is known of the inputs."""
+    """model.toml: any of the settings, and what is known of the inputs and their values."""
 
     inputs: dict[str, _Input] = Field(default_factory=dict)
+    checks: dict[str, CheckTable] = Field(default_factory=dict)
+
+
+_TABLES = {"inputs", "checks"}
+"""What model.toml holds beside settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,8 @@ class ModelSetup:
     features: Mapping[str, list[str]] = field(default_factory=dict)
     """Column names by input."""
     warnings: tuple[str, ...] = ()
+    checks: Mapping[str, CheckTable] = field(default_factory=dict)
+    """What values are held to, by feature."""
 
 
 def read_setup(
@@ -71,10 +92,10 @@ def read_setup(
     if (folder / TRITON_FILE).is_file():
         triton = triton_config.read(_text(folder / TRITON_FILE))
         values |= triton.settings
-    features: dict[str, list[str]] = {}
+    file = _ModelFile()
     if (folder / SETTINGS_FILE).is_file():
-        own, features = _read_model_file(folder / SETTINGS_FILE)
-        values |= own
+        file = _read_model_file(folder / SETTINGS_FILE)
+        values |= {name: getattr(file, name) for name in file.model_fields_set - _TABLES}
     values |= override or {}
     try:
         settings = ModelSettings.model_validate(values)
@@ -87,16 +108,16 @@ def read_setup(
         settings,
         triton.is_batched,
         triton.model_file or MODEL_FILE,
-        features,
+        {name: one.features for name, one in file.inputs.items()},
         tuple(triton.warnings),
+        file.checks,
     )
 
 
-def _read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def _read_model_file(path: Path) -> _ModelFile:
     text = _text(path)
     try:
-        document = tomllib.loads(text)
-        own = _ModelFile.model_validate(document)
+        return _ModelFile.model_validate(tomllib.loads(text))
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         line = line_of(text, key)
@@ -105,8 +126,6 @@ def _read_model_file(path: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
         raise ModelInvalid(f"{path.name}: {error}", fix=_FIX) from None
     except RecursionError:
         raise ModelInvalid(f"{path.name}: nested too deeply", fix=_FIX) from None
-    given = {name: getattr(own, name) for name in own.model_fields_set - {"inputs"}}
-    return given, {name: one.features for name, one in own.inputs.items()}
 
 
 def _text(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from server.config import ModelSettings
+from server.monitoring.checks import Check
 
 FILE_NAME = "desired.json"
 
@@ -32,6 +33,8 @@ class VersionPlan:
     """Run time of one row, measured when the version was checked."""
     features: Mapping[str, list[str]] = field(default_factory=dict)
     """Names of the columns of an input, where the model's settings give them."""
+    checks: tuple[Check, ...] = ()
+    """What the values of requests are held to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,11 @@ def encode(state: DesiredState) -> bytes:
                     "live": plan.live,
                     "pending": plan.pending,
                     "versions": {
-                        version: {**_plain(one), "settings": one.settings.model_dump()}
+                        version: {
+                            **_plain(one),
+                            "settings": one.settings.model_dump(),
+                            "checks": [check.to_json() for check in one.checks],
+                        }
                         for version, one in plan.versions.items()
                     },
                 }
@@ -93,7 +100,13 @@ def decode(message: bytes | memoryview) -> DesiredState:
     models = {}
     for name, model in value["models"].items():
         versions = {
-            version: VersionPlan(**{**one, "settings": ModelSettings(**one["settings"])})
+            version: VersionPlan(
+                **{
+                    **one,
+                    "settings": ModelSettings(**one["settings"]),
+                    "checks": tuple(map(Check.from_json, one["checks"])),
+                }
+            )
             for version, one in model["versions"].items()
         }
         models[name] = ModelPlan(model["live"], versions, model["pending"])

@@ -87,6 +87,8 @@ class Tally:
     """Run time of the model, once per batch."""
     sizes: dict[int, BatchSize] = field(default_factory=dict)
     """Batches that succeeded, by their rows."""
+    broken: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rows that broke a data check, by feature, what was broken, and the check's policy."""
     last_milliseconds: int = 0
     """When a batch last finished, in milliseconds since 1970."""
 
@@ -96,6 +98,7 @@ class Tally:
         for code, seconds in other.outcome_seconds.items():
             self.outcome_seconds[code] += seconds
         self.closed.update(other.closed)
+        self.broken.update(other.broken)
         for mine, theirs in (
             (self.request, other.request),
             (self.queue, other.queue),
@@ -146,6 +149,7 @@ def encode(model: str, version: str, tally: Tally) -> bytes:
                 ]
                 for rows, size in tally.sizes.items()
             },
+            "broken": [[*key, rows] for key, rows in tally.broken.items()],
             "last": tally.last_milliseconds,
         }
     )
@@ -162,6 +166,7 @@ def decode(message: bytes | memoryview) -> tuple[str, str, Tally]:
         queue=_histogram(value["queue"]),
         compute=_histogram(value["compute"]),
         sizes={int(rows): BatchSize(*size) for rows, size in value["sizes"].items()},
+        broken=Counter({(row[0], row[1], row[2]): row[3] for row in value["broken"]}),
         last_milliseconds=value["last"],
     )
     return value["model"], value["version"], tally

@@ -52,6 +52,7 @@ def _counts() -> Tally:
     counts.outcomes.update({"ok": 5, "queue_full": 2, "bad_json": 1})
     counts.closed.update({"full": 1, "idle": 2})
     counts.request.observe(np.array([0.00005, 0.00006, 0.3, 11.0]))
+    counts.broken["age", "range", "warn"] = 7
     counts.sizes = {1: BatchSize(2), 3: BatchSize(1), 2000: BatchSize(1)}
     return counts
 
@@ -75,6 +76,8 @@ def test_counts_become_samples(repository: Path) -> None:
     assert of("shed_requests_total", reason="queue_full") == 2
     assert of("batches_total", closed="full") == 1
     assert of("rows_total") == 2 + 3 + 2000
+    age = {"feature": "age", "check": "range", "policy": "warn"}
+    assert of("data_check_rows_total", **age) == 7
     unknown = {"model": "_unknown", "version": "", "outcome": "model_not_found"}
     assert values[_name("tidegate_requests_total", unknown)] == 4
     shed = [name for name in values if name.startswith("tidegate_shed_requests_total")]

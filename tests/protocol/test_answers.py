@@ -58,6 +58,14 @@ def test_the_id_is_echoed(identity: str) -> None:
     assert "id" not in orjson.loads(write(request()).body)
 
 
+def test_warnings_stand_before_the_outputs() -> None:
+    """A caller is told in the protocol's own place for it; without warnings it is not there."""
+    document = orjson.loads(write(request(id="r", warnings=("odd", 'ü"'))).body)
+
+    assert document["parameters"] == {"warnings": ["odd", 'ü"']}
+    assert list(document) == ["model_name", "model_version", "id", "parameters", "outputs"]
+
+
 def test_only_chosen_outputs_are_written() -> None:
     """As the request lists them."""
     answer = orjson.loads(write(request(outputs=((1, False),))).body)

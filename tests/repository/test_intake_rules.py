@@ -6,9 +6,10 @@ import pytest
 
 from server.config import ModelSettings
 from server.errors import ModelInvalid
-from server.repository.intake_rules import checked_features, model_file_of
+from server.monitoring.checks import Check, Policy
+from server.repository.intake_rules import checked_checks, checked_features, model_file_of
 from server.repository.layout import VersionFolder
-from server.repository.model_settings import ModelSetup
+from server.repository.model_settings import CheckTable, ModelSetup
 from server.repository.verification import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 
@@ -87,3 +88,53 @@ def test_features_that_do_not_fit_are_refused(features: dict[str, list[str]], me
         checked_features(ModelSetup(ModelSettings(), features=features), VERDICT)
     assert str(caught.value) == message
     assert caught.value.fix == "mend [inputs] in model.toml"
+
+
+def _with_checks(**tables: CheckTable) -> ModelSetup:
+    settings = ModelSettings(check_policy="warn")
+    return ModelSetup(settings, features={"x": ["a", "b", "c"]}, checks=tables)
+
+
+def test_checks_find_their_values() -> None:
+    """By a feature's name, by a tensor's of one value a row, or by tensor and place."""
+    tables = {
+        "c": CheckTable(minimum=0, policy="reject"),
+        "y": CheckTable(nullable=False),
+        "image[3]": CheckTable(categories=[1, 2]),
+    }
+
+    assert checked_checks(_with_checks(**tables), VERDICT) == (
+        Check("c", "x", 2, Policy.REJECT, minimum=0.0),
+        Check("y", "y", 0, Policy.WARN, nullable=False),
+        Check("image[3]", "image", 3, Policy.WARN, categories=(1, 2)),
+    )
+    assert checked_checks(ModelSetup(ModelSettings()), VERDICT) == ()
+
+
+@pytest.mark.parametrize(
+    ("feature", "table", "message"),
+    [
+        (
+            "x",
+            CheckTable(),
+            "model.toml checks 'x', which is no feature; there are 'a', 'b', 'c', 'y', "
+            "'image[0]', 'image[1]', 'image[2]', 'image[3]'",
+        ),
+        (
+            "a",
+            CheckTable(minimum=2, maximum=1),
+            "model.toml checks 'a', but the minimum 2 is above the maximum 1",
+        ),
+        (
+            "a",
+            CheckTable(categories=["red"]),
+            "model.toml checks 'a', but categories of FP32 must be whole numbers, one or more",
+        ),
+    ],
+)
+def test_checks_that_do_not_fit_are_refused(feature: str, table: CheckTable, message: str) -> None:
+    """What cannot be checked is a mistake of model.toml, before any request comes."""
+    with pytest.raises(ModelInvalid) as caught:
+        checked_checks(_with_checks(**{feature: table}), VERDICT)
+    assert str(caught.value) == message
+    assert caught.value.fix == f"mend [checks.'{feature}'] in model.toml"

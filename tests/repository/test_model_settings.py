@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from server.config import ModelSettings, parse_version_policy
 from server.errors import InvalidRequest, ModelInvalid
-from server.repository.model_settings import ModelSetup, override_from_config, read_setup
+from server.repository.model_settings import (
+    CheckTable,
+    ModelSetup,
+    override_from_config,
+    read_setup,
+)
 from tests.support.permissions import without_root_rights
 
 DEFAULTS = ModelSettings(max_rows=10, threads=2, queue_rows=500)
@@ -47,6 +52,26 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
     assert setup(tmp_path, max_rows=40).settings.max_rows == 40
     (tmp_path / "config.pbtxt").unlink()
     assert setup(tmp_path).settings.max_rows == 30
+
+
+def test_checks_are_read_by_feature(tmp_path: Path) -> None:
+    """Each table is one feature's, and what it does not name is not checked."""
+    toml = """
+        check_policy = "warn"
+        [checks."mean radius"]
+        minimum = 0
+        nullable = false
+        [checks.colour]
+        categories = ["red", "blue"]
+        policy = "reject"
+    """
+    found = setup(tmp_path, toml)
+
+    assert found.checks == {
+        "mean radius": CheckTable(minimum=0.0, nullable=False),
+        "colour": CheckTable(categories=["red", "blue"], policy="reject"),
+    }
+    assert found.settings.check_policy == "warn"
 
 
 def test_a_source_changes_only_what_it_names(tmp_path: Path) -> None:
@@ -118,6 +143,18 @@ def test_what_else_the_files_say_is_kept(tmp_path: Path) -> None:
             "line 3: inputs.x.features: field required",
         ),
         ("[inputs]\nx = ['a']", "line 1: inputs.x: input should be a valid dictionary"),
+        (
+            "[checks.x]\nminimum = 'low'",
+            "line 1: checks.x.minimum: input should be a valid number, got 'low'",
+        ),
+        (
+            "[checks.x]\npolicy = 'hope'",
+            "line 1: checks.x.policy: input should be 'count', 'warn' or 'reject', got 'hope'",
+        ),
+        (
+            "[checks.x]\nminimun = 1",
+            "line 1: checks.x.minimun: extra inputs are not permitted, got '1'",
+        ),
         ("max_rows = ", "model.toml: Invalid value (at end of document)"),
         ("threads = 1\nmax_rows 5", "(at line 2, column 10)"),
         (f"max_rows = {'9' * 5000}", "model.toml: Exceeds the limit (4300 digits)"),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.config import ModelSettings
+from server.monitoring.checks import Check, Policy
 from server.wire.desired import (
     FILE_NAME,
     DesiredState,
@@ -35,6 +36,7 @@ version_plans = st.builds(
     is_batched=st.booleans(),
     batch_seconds=st.floats(0, 100),
     features=st.dictionaries(words, st.lists(words, max_size=3), max_size=2),
+    checks=st.just(()) | st.just((Check("f", "x", 1, Policy.WARN, 0.0, None, False, ("a", "b")),)),
 )
 model_plans = st.builds(
     ModelPlan,
@@ -105,6 +107,8 @@ GOOD = encode(STATE)
         GOOD.replace(b'"settings":{', b'"settings":null,"other":{'),
         GOOD.replace(b'"max_rows":128', b'"max_rows":-1'),
         GOOD.replace(b'"max_rows":128', b'"max_rows":64,"unknown":1'),
+        GOOD.replace(b'"checks":[]', b'"checks":[{"policy":"hope","categories":null}]'),
+        GOOD.replace(b'"checks":[]', b'"checks":[null]'),
     ],
 )
 def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, content: bytes) -> None:

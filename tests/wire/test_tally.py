@@ -45,6 +45,7 @@ tallies = st.builds(
         st.integers(1, 5),
         st.builds(BatchSize, st.integers(0, 9), exact_seconds, exact_seconds, exact_seconds),
     ),
+    broken=st.dictionaries(st.tuples(words, words, words), st.integers(0, 9)).map(Counter),
     last_milliseconds=st.integers(0, 2**45),
 )
 
