@@ -126,8 +126,10 @@ def diabetes(root: Path) -> None:
         {"features": golden},
         {"progression": model.predict(golden).astype(np.float32).reshape(-1, 1)},
     )
-    check = "# The columns are scaled: a body mass index like 25 comes of a pipeline that forgot to."
-    check += "\n[checks.bmi]\nminimum = -1\nmaximum = 1\nnullable = false\npolicy = \"warn\"\n"
+    check = (
+        "# The columns are scaled: a body mass index like 25 comes of a pipeline that forgot to."
+    )
+    check += '\n[checks.bmi]\nminimum = -1\nmaximum = 1\nnullable = false\npolicy = "warn"\n'
     features = list(data.feature_names)
     (root / "diabetes" / "model.toml").write_text(
         features_toml("Columns as in scikit-learn's data.", "features", features) + "\n" + check
