@@ -100,7 +100,7 @@ def test_readiness_of_a_model(
 def test_a_configuration_has_the_form_of_triton(states: InProcessWorker) -> None:
     """Load tools find batch size, tensors and instances where they look for them."""
     config = document(ask(states, get("/v2/models/m/versions/1/config")))
-    assert (config["name"], config["max_batch_size"]) == ("m", 64)
+    assert (config["name"], config["max_batch_size"]) == ("m", 128)
     assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}]
     assert document(ask(states, get("/v2/models/m/config"))) == config
 

@@ -66,7 +66,7 @@ def test_health_and_metadata(client: Any) -> None:
 def test_configuration_statistics_and_index(client: Any, shared_gateway: Gateway) -> None:
     """What load tools ask for before they start is there, on both ports."""
     config = client.get_model_config("affine")
-    assert (config["max_batch_size"], config["backend"]) == (64, "onnxruntime")
+    assert (config["max_batch_size"], config["backend"]) == (128, "onnxruntime")
     assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}]
     client.infer("affine", [_input(ROW, "FP32")])
 
@@ -236,7 +236,7 @@ def test_load_and_unload(shop: Workshop) -> None:
         assert data.get_model_config("loaded")["max_batch_size"] == 3
         control.unload_model("loaded", unload_dependents=True)
         control.load_model("loaded")
-        assert data.get_model_config("loaded")["max_batch_size"] == 64
+        assert data.get_model_config("loaded")["max_batch_size"] == 128
 
         with pytest.raises(InferenceServerException, match="not in the repository"):
             control.load_model("nobody")

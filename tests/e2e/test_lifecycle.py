@@ -164,6 +164,7 @@ def test_its_ports_are_free_after_the_stop(start: StartGateway, repository: Path
             "desired.json",
             "lock",
             "store",
+            "tidegate.db",
             "verdicts",
         ]
     data, control = (int(address.rsplit(":", 1)[1]) for address in addresses)

@@ -105,7 +105,7 @@ def test_model_configuration(shared_gateway: Gateway, port: str) -> None:
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
         "version_policy": {"all": {}},
-        "max_batch_size": 64,
+        "max_batch_size": 128,
         "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}],
         "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [3]}],
         "instance_group": [{"name": "versions", "kind": "KIND_CPU", "count": 1}],
