@@ -113,9 +113,13 @@ def test_everything_in_the_state_directory_is_documented(gateway: Gateway) -> No
     assert gateway.load("digits").status == 200  # Writes down what operators ask for.
     rows = tables(page("docs/operations.md"), "Entry")
 
-    documented = {in_code(row["Entry"])[0].split("/")[0] for row in rows}
-    kept = {path.name for path in gateway.state_dir.iterdir() if path.suffix != ".tmp"}
-    assert documented == kept
+    documented = {name.split("/")[0] for row in rows for name in in_code(row["Entry"])}
+
+    def kept() -> set[str]:
+        return {path.name for path in gateway.state_dir.iterdir() if path.suffix != ".tmp"}
+
+    eventually((gateway.state_dir / "tidegate.db-shm").exists)
+    assert documented == kept()
 
 
 @pytest.fixture(scope="module")

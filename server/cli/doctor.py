@@ -154,6 +154,7 @@ def _with_settings(config: Path | None) -> list[Finding]:
         _port("data port", settings.host, settings.port),
         _port("control port", settings.control_host, settings.control_port),
         _state_dir(settings.state_dir),
+        _store(settings.state_dir),
         _repository(settings.repository),
     ]
 
@@ -192,6 +193,30 @@ def _state_dir(path: Path) -> Finding:
             "models are copied there: free as much as your models take",
         )
     return Finding("state directory", "ok", f"{path}, {free >> 30} GiB free")
+
+
+def _store(state_dir: Path) -> Finding:
+    from server.store import revisions, sqlite_file
+    from server.store.sqlite_file import Damaged
+
+    path = state_dir / sqlite_file.FILE_NAME
+    try:
+        found = sqlite_file.look(path)
+    except OSError as error:  # The folder may not be looked into; its own check says so.
+        return Finding("store", "warning", f"{path}: {error.strerror}", "see the state directory")
+    except (Damaged, sqlite3.Error) as error:
+        if sqlite_file.is_damage(error):
+            fix = "put a backup in its place while no gateway runs; else a start makes a new one"
+        else:
+            fix = "give this user the right to read and write it and its folder"
+        return Finding("store", "warning", f"{path}: {error}", fix)
+    if found is None or found.revision is None:
+        return Finding("store", "ok", f"{path} will be made")
+    if words := revisions.refusal(found.revision):
+        what, _, fix = words.partition(": ")
+        return Finding("store", "warning", f"{path}: {what}", fix)
+    size = f"{found.size_bytes / (1 << 20):.1f} MiB"
+    return Finding("store", "ok", f"{path}, revision {found.revision}, {size}")
 
 
 def _repository(path: Path) -> Finding:

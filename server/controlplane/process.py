@@ -17,7 +17,7 @@ import uvicorn
 from prometheus_client.metrics_core import Metric
 
 from server.child import Channel, run_child
-from server.controlplane import exposition
+from server.controlplane import exposition, store_keeping, store_metrics
 from server.controlplane.app import ControlApp, build_app
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
@@ -28,11 +28,14 @@ from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.errors import TidegateError
+from server.store.database import Store
 from server.wire.channel import Charter
 
 log = structlog.get_logger()
 
 TIDY_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
+"""For what still waits to be written when control ends; a disk may hang for ever."""
 
 
 class _Server(uvicorn.Server):
@@ -51,6 +54,7 @@ class Control:
         self._charter = charter
         self._channel = channel
         self._totals = Totals()
+        self._store = Store(settings.state_dir)
         self._fleet = Fleet(self)
         self._intents = Intents.read(settings.state_dir)
         self._intake = Intake(settings)
@@ -83,6 +87,7 @@ class Control:
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),
+                self._keep_store(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -92,6 +97,9 @@ class Control:
         for task in tasks:
             task.cancel()
         await self._intake.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._store.close()
         return 0
 
     async def _look_then_watch(self) -> None:
@@ -113,6 +121,11 @@ class Control:
             is_quiet = self._router.is_stable and not self._catalog.is_checking
             if is_quiet and self._router.is_settled:
                 await self._intake.keep_only(self._catalog.digests(), self._catalog.verdict_keys())
+
+    async def _keep_store(self) -> None:
+        """Open the store when all is served: until then, the cores have better things to do."""
+        await self._router.until(self._is_ready)
+        await store_keeping.keep(self._store)
 
     async def _report_when_ready(self) -> None:
         """Tell the supervisor when every worker serves, so that it can be printed."""
@@ -136,17 +149,16 @@ class Control:
         if self._router.state.is_settled:
             # Workers count on for a moment after a model has gone.
             self._totals.keep_only(set(self._catalog.models))
-        return exposition.collect(
-            Sources(
-                self._totals,
-                self._fleet,
-                self._catalog,
-                self._router,
-                self._operations,
-                self._charter.workers,
-                self._channel.take_lag(),
-            )
+        sources = Sources(
+            self._totals,
+            self._fleet,
+            self._catalog,
+            self._router,
+            self._operations,
+            self._charter.workers,
+            self._channel.take_lag(),
         )
+        return [*exposition.collect(sources), *store_metrics.collect(self._store.health)]
 
     # What workers say.
 

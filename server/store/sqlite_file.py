@@ -154,6 +154,7 @@ def look(path: Path) -> Look | None:
     """Look at a file that a gateway may be using; None if there is none. Nothing is changed.
 
     Raises:
+        OSError: its folder cannot be looked into.
         sqlite3.Error: it cannot be read.
         Damaged: it is not sound.
 

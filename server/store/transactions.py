@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from server.errors import StoreUnavailable
-from server.store import revisions, sqlite_file
+from server.store import migrating, sqlite_file
 from server.store.sqlite_file import Damaged
 
 T = TypeVar("T")
@@ -115,11 +115,11 @@ class Transactions:
         connection = engine.connect()
         try:
             revision = sqlite_file.revision(_driver(connection))
-            revisions.bring_up(connection, revision, self._path)
+            migrating.bring_up(connection, revision, self._path)
         except BaseException:
             connection.close()
             raise
-        log.info("store_opened", path=str(self._path), revision=revisions.known()[-1])
+        log.info("store_opened", path=str(self._path))
         return connection
 
     def _put_aside(self, problem: str) -> None:

@@ -1,7 +1,10 @@
 """`tidegate doctor`: what it looks at, what it calls a failure, and that each has a fix."""
 
+import asyncio
+import contextlib
 import json
 import os
+import re
 import resource
 import socket
 import sqlite3
@@ -14,6 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server.cli import app
+from server.store.alerts import load_alerts
+from server.store.database import Store
 from tests.support import models
 from tests.support.permissions import without_root_rights
 
@@ -28,6 +33,7 @@ CHECKS = [
     "data port",
     "control port",
     "state directory",
+    "store",
     "repository",
 ]
 
@@ -176,3 +182,59 @@ def test_few_open_files_are_a_warning_with_the_command() -> None:
     assert found["open files"]["status"] == "warning"
     assert found["open files"]["detail"] == "at most 512 a process"
     assert "ulimit -n" in found["open files"]["fix"]
+
+
+def store_finding(state_dir: Path) -> dict[str, Any]:
+    """Return what the doctor says of the store of a state directory; never a failure."""
+    code, found = examine(TIDEGATE_STATE_DIR=str(state_dir))
+    assert code == 0
+    return found["store"]
+
+
+def test_the_store_is_looked_at(tmp_path: Path) -> None:
+    """Its place, revision and size are named, and a look makes no file."""
+    assert store_finding(tmp_path)["detail"] == f"{tmp_path / 'tidegate.db'} will be made"
+    assert list(tmp_path.iterdir()) == []
+
+    save_alerts(tmp_path)
+    finding = store_finding(tmp_path)
+    assert finding["status"] == "ok"
+    assert re.fullmatch(rf"{tmp_path}/tidegate\.db, revision \d{{4}}, 0\.\d MiB", finding["detail"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["tidegate.db"]
+
+
+def save_alerts(state_dir: Path) -> None:
+    """Make a store as control does."""
+
+    async def main() -> None:
+        store = Store(state_dir)
+        await store.run(load_alerts)
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_store_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
+    """Damaged, of a newer program or not to be read: serving works, and a fix is named."""
+    path = tmp_path / "tidegate.db"
+    path.write_bytes(b"this is no database " * 1000)
+    finding = store_finding(tmp_path)
+    assert finding["status"] == "warning"
+    assert finding["detail"] == f"{path}: file is not a database"
+    assert "put a backup in its place" in finding["fix"]
+
+    path.unlink()
+    save_alerts(tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    finding = store_finding(tmp_path)
+    assert finding["status"] == "warning"
+    assert "revision 0999, newer than" in finding["detail"]
+    assert finding["fix"].startswith("run the newer program again, or stop the gateway")
+
+    with without_root_rights():
+        path.chmod(0)
+        finding = store_finding(tmp_path)
+    assert finding["status"] == "warning"
+    assert finding["detail"] == f"{path}: unable to open database file"
+    assert "right to read" in finding["fix"]

@@ -1,0 +1,108 @@
+"""The store does not grow for ever, and a round that fails is followed by the next."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from server.controlplane import store_keeping
+from server.statistics.sequential import Alert
+from server.statistics.window import DAY_SECONDS, Cell
+from server.store import alerts, outbox, windows
+from server.store.database import Store
+from server.store.keys import AlertKey, Subject
+
+SUBJECT = Subject("m", "1", "hash")
+KEY = AlertKey("m", "1", "drift", "age")
+
+
+def old_and_new(connection: Connection) -> None:
+    """Fill a store with what is old enough to be joined or dropped, and with what is not."""
+    now = time.time()
+    minutes = [now - 60 * number for number in range(2000, 0, -1)]
+    cells = [Cell(start, start + 60, np.ones(3, np.int64)) for start in minutes]
+    windows.save_cells(connection, SUBJECT, cells, None)
+    for days in (401, 399):
+        at = now - days * DAY_SECONDS
+        alerts.append_log(connection, KEY, (Alert.INACTIVE, Alert.PENDING), {}, at)
+    for days in (31, 29):
+        at = now - days * DAY_SECONDS
+        outbox.put(connection, f"e{days}", f"k{days}", b"", at)
+        outbox.done(connection, f"e{days}")
+        outbox.settle(connection, f"k{days}")
+
+
+def left(connection: Connection) -> tuple[int, int, int]:
+    """Return how many cells, entries and events are there, and check that no count is lost."""
+    cells = windows.load_cells(connection, SUBJECT, 0)
+    assert sum(int(cell.counts[0]) for cell in cells) == 2000
+    log = alerts.read_log(connection, "m", 9)
+    return len(cells), len(log), outbox.count(connection)[outbox.Outcome.DELIVERED]
+
+
+class Watched(Store):
+    """A store that tells when a transaction is over, whatever came of it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self.over = asyncio.Semaphore(0)
+
+    async def run(self, work: Callable[[Connection], Any], *, is_durable: bool = False) -> Any:
+        try:
+            return await super().run(work, is_durable=is_durable)
+        finally:
+            self.over.release()
+
+
+def test_what_is_old_is_joined_or_dropped(tmp_path: Path) -> None:
+    """Counts are joined and none is lost; log entries and events past their time go."""
+
+    async def main() -> tuple[int, int, int]:
+        store = Watched(tmp_path)
+        await store.run(old_and_new)
+        await store.over.acquire()
+        keeping = asyncio.create_task(store_keeping.keep(store))
+        await store.over.acquire()
+        keeping.cancel()
+        found: tuple[int, int, int] = await store.run(left)
+        await store.close()
+        return found
+
+    cells, entries, events = asyncio.run(main())
+    assert 300 < cells < 500
+    assert (entries, events) == (1, 1)
+
+
+def test_a_round_that_fails_is_followed_by_another(tmp_path: Path) -> None:
+    """The store is opened as soon as it can be, and nothing ends because it could not."""
+
+    async def main() -> bool:
+        store = Watched(tmp_path / "state")
+        keeping = asyncio.create_task(store_keeping.keep(store, every_seconds=0.0))
+        await store.over.acquire()
+        assert store.health.failures > 0
+        (tmp_path / "state").mkdir()
+        while not store.health.size_bytes:
+            await store.over.acquire()
+        is_over = keeping.done()
+        keeping.cancel()
+        await store.close()
+        return is_over
+
+    assert not asyncio.run(main())
+
+
+def test_control_starts_without_sqlalchemy() -> None:
+    """It takes a third of a second to import, which the first prediction must not wait for."""
+    program = "import sys, server.controlplane.process; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    modules = done.stdout.split()
+    assert b"server.store.database" in modules
+    assert not [name for name in modules if name.startswith((b"sqlalchemy", b"alembic"))]
