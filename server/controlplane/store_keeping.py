@@ -19,7 +19,7 @@ from server.statistics.window import DAY_SECONDS, HOUR_SECONDS
 from server.store.database import Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from server.store.database import Connection
 
 KEEP_ALERT_LOG_SECONDS = 400 * DAY_SECONDS
 """As long as the coarsest counts."""

@@ -25,7 +25,7 @@ from server.errors import StoreUnavailable
 from server.store import sqlite_file
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection as Connection  # For those who write `work`.
 
     from server.store.transactions import Transactions
 
