@@ -1,0 +1,260 @@
+"""Make a reference profile: from a sample that gave the bins, and then from all rows.
+
+Decides what is said of each column beyond its counts: its range, which numbers are whole ones, by
+how much neighbours resemble each other, and whether the first half of the rows looks like the
+second. Rows come in their order, in chunks of any size; the profile does not depend on the chunks.
+
+Does not know files or models.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+
+from server.monitoring.columns import Blocks, Column, Kind, Side
+from server.monitoring.importance import importances
+from server.monitoring.profile import (
+    CategoryProfile,
+    ColumnProfile,
+    NumberProfile,
+    Profile,
+    Source,
+)
+from server.monitoring.reference_counts import SideCounter
+from server.monitoring.sampling import Sample, Words
+from server.monitoring.scoring import ScoreCounter, ScorePlan
+from server.monitoring.taking import VALUE
+from server.statistics.bins import Bins, FloatType
+from server.statistics.categories import CategoryCounts, reference_categories
+from server.statistics.combine import Verdict, categorical_verdict, numeric_verdict
+from server.statistics.histogram import OTHER_FIELDS, ColumnCounts, Counts
+from server.statistics.homogeneity import category_inflation
+from server.statistics.rates import Rate
+from server.statistics.smooth_test import smooth_basis
+from server.tensors import DATATYPES
+
+SMALLEST_WINDOW_ROWS = 200
+"""Categories that a window of so many rows may not expect five times are counted together."""
+
+MIN_WHOLE_ROWS = 50
+"""With fewer values, that all are whole numbers may be chance."""
+
+_HALVES_ALPHA = 0.01
+_HALVES_EFFECT = 0.1
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A column in which the first half of the rows does not look like the second."""
+
+    column: str
+    words: str
+    effect: float
+
+
+class ProfileBuilder:
+    """Counts reference rows. Bounded, whatever comes."""
+
+    def __init__(
+        self, sample: Sample, total_rows: int, *, is_ordered: bool, score: ScorePlan | None = None
+    ) -> None:
+        """Prepare for `total_rows` rows, of which `sample` is some or all.
+
+        `is_ordered`: whether neighbours in the data were neighbours in life.
+        """
+        self._sample = sample
+        self._is_ordered = is_ordered
+        self._bins = (sample.bins(0), sample.bins(1))
+        self._sides = tuple(
+            SideCounter(bins, len(group.words), total_rows)
+            for bins, group in zip(self._bins, sample.layout.groups, strict=True)
+        )
+        self._score = ScoreCounter(score, self._bins[1][score.place]) if score else None
+
+    def add(self, inputs: Blocks, outputs: Blocks, labels: Words | None = None) -> None:
+        """Count rows; `labels` are words of `scoring.label_words`, if there are any."""
+        for side, blocks in zip(self._sides, (inputs, outputs), strict=True):
+            side.add(blocks)
+        if self._score is not None and labels is not None:
+            self._score.add(outputs, labels)
+
+    def build(
+        self, model: str, version: str, digest: str, source: Source, *, is_self_reference: bool
+    ) -> Profile:
+        """Return the profile of the rows that came; nothing may be added after."""
+        importance = importances(self._sample)
+        columns: list[ColumnProfile] = []
+        for at, (side, group) in enumerate(
+            zip(self._sides, self._sample.layout.groups, strict=True)
+        ):
+            side.finish()
+            distinct = self._sample.distinct(at)
+            for place, column in enumerate(group.numbers):
+                bins = self._bins[at][place]
+                number = self._number(side, place, column, bins)
+                columns.append(
+                    replace(number, distinct=distinct[place], importance=_short(importance, column))
+                )
+            for place, column in enumerate(group.words):
+                word = self._category(side, place, column)
+                columns.append(replace(word, importance=_short(importance, column)))
+        score = self._score.profile() if self._score else None
+        return Profile(model, version, digest, source, is_self_reference, tuple(columns), score)
+
+    def _number(self, side: SideCounter, place: int, column: Column, bins: Bins) -> NumberProfile:
+        counts = side.number_counts(place)
+        least, most = float(side.total.minima[place]), float(side.total.maxima[place])
+        has_values = counts.finite > 0
+        if has_values and column.kind is not Kind.PROBABILITY:
+            # The sample's range was narrower. Nothing lies outside that of all rows.
+            bins = Bins(bins.edges, least, most, bins.dtype)
+            counts.below = counts.above = 0
+        if _looks_whole(column, side, place):
+            column = replace(column, kind=Kind.INTEGER)
+        blocks = side.number_blocks(place) if self._is_ordered else None
+        mean, sd = side.moments.mean[place], side.moments.deviation()[place]
+        return NumberProfile(
+            column=column,
+            bins=bins,
+            counts=counts,
+            mean=_rounded(mean) if has_values else None,
+            sd=_rounded(sd) if has_values else None,
+            minimum=_written(least, bins.dtype) if has_values else None,
+            maximum=_written(most, bins.dtype) if has_values else None,
+            distinct=None,
+            importance=None,
+            inflation=_inflation(counts.bins, blocks),
+            missing_inflation=_missing_inflation(
+                counts.missing, counts.rows, _missing_of_numbers(blocks)
+            ),
+        )
+
+    def _category(self, side: SideCounter, place: int, column: Column) -> CategoryProfile:
+        words = side.words[place]
+        categories = reference_categories(words, SMALLEST_WINDOW_ROWS)
+        counts = side.word_counts(place, categories)
+        blocks = side.category_blocks(place, categories) if self._is_ordered else None
+        known = len(categories.kept) + 1  # All that are rare are one more.
+        inflation = 1.0
+        if blocks is not None:
+            inflation = category_inflation(counts.to_array()[:known], blocks[:, :known])
+        return CategoryProfile(
+            column=column,
+            categories=categories,
+            counts=counts,
+            seen_once=sum(1 for word, rows in words.items() if rows == 1 and word is not None),
+            importance=None,
+            inflation=_at_least_one(inflation),
+            missing_inflation=_missing_inflation(
+                counts.missing, counts.rows, None if blocks is None else blocks[:, [-2, -1]]
+            ),
+        )
+
+    def differences_of_halves(self, profile: Profile) -> list[Difference]:
+        """Compare the first half of the rows with the second; most certain first.
+
+        Of rows without an order there is nothing to say, nor of fewer than two blocks.
+        """
+        if not self._is_ordered:
+            return []
+        found: list[tuple[float, Difference]] = []
+        for one in profile.columns:
+            verdict = _compare_halves(one, self._blocks(one))
+            p = verdict.p * len(profile.columns)
+            if p < _HALVES_ALPHA and verdict.effect >= _HALVES_EFFECT:
+                found.append((p, Difference(one.column.name, verdict.words, verdict.effect)))
+        return [difference for _, difference in sorted(found, key=lambda pair: pair[0])]
+
+    def _blocks(self, one: ColumnProfile) -> Counts:
+        """Return the counts of a column in each block, shape (blocks, its vector)."""
+        at = int(one.column.side is Side.OUTPUT)
+        group, side = self._sample.layout.groups[at], self._sides[at]
+        if isinstance(one, NumberProfile):
+            return side.number_blocks(_place(group.numbers, one.column))
+        return side.category_blocks(_place(group.words, one.column), one.categories)
+
+
+def _place(columns: Sequence[Column], column: Column) -> int:
+    return [one.name for one in columns].index(column.name)
+
+
+def _compare_halves(one: ColumnProfile, blocks: Counts) -> Verdict:
+    """Judge the second half of the blocks by the first.
+
+    How alike neighbours are is seen in the first half alone: a step in the middle would make all
+    blocks vary, and so hide itself.
+    """
+    middle = len(blocks) // 2
+    early, first, second = blocks[:middle], blocks[:middle].sum(axis=0), blocks[middle:].sum(axis=0)
+    if isinstance(one, NumberProfile):
+        was, now = ColumnCounts.from_array(first), ColumnCounts.from_array(second)
+        missing = _missing_rate(was, now, _missing_of_numbers(early))
+        return numeric_verdict(smooth_basis(was.bins, _bins_of(early)), now.bins, [missing])
+    before, after = CategoryCounts.from_array(first), CategoryCounts.from_array(second)
+    missing = _missing_rate(before, after, early[:, [-2, -1]])
+    known = len(before.kept) + 1
+    inflation = category_inflation(first[:known], early[:, :known])
+    return categorical_verdict(first[:known], second[:known], [missing], inflation)
+
+
+def _missing_rate(
+    was: ColumnCounts | CategoryCounts, now: ColumnCounts | CategoryCounts, blocks: Counts | None
+) -> Rate:
+    inflation = _missing_inflation(was.missing, was.rows, blocks)
+    return Rate("missing", was.missing, was.rows, now.missing, now.rows, True, inflation)
+
+
+def _looks_whole(column: Column, side: SideCounter, place: int) -> bool:
+    """Whether fractions are a type that can hold them, but none were seen."""
+    return (
+        column.kind is Kind.NUMBER
+        and column.side is Side.INPUT
+        and column.take.startswith(VALUE)
+        and DATATYPES[column.datatype].is_float
+        and int(side.moments.rows[place]) >= MIN_WHOLE_ROWS
+        and bool(side.moments.is_whole[place])
+    )
+
+
+def _inflation(reference: Counts, blocks: Counts | None) -> tuple[float, ...]:
+    bins = None if blocks is None else _bins_of(blocks)
+    return tuple(map(_at_least_one, smooth_basis(reference, bins).inflation.tolist()))
+
+
+def _bins_of(blocks: Counts) -> Counts:
+    """Return the bins of a numeric column in each block, shape (blocks, bins)."""
+    return blocks[:, :-OTHER_FIELDS]
+
+
+def _missing_of_numbers(blocks: Counts | None) -> Counts | None:
+    """Return missing values and rows of each block, shape (blocks, 2)."""
+    return None if blocks is None else blocks[:, [-OTHER_FIELDS, -1]]
+
+
+def _missing_inflation(missing: int, rows: int, blocks: Counts | None) -> float:
+    if blocks is None:
+        return 1.0
+    reference = np.array([missing, rows - missing], np.int64)
+    parts = np.stack([blocks[:, 0], blocks[:, 1] - blocks[:, 0]], axis=1)
+    return _at_least_one(category_inflation(reference, parts))
+
+
+def _at_least_one(factor: float) -> float:
+    return max(1.0, _rounded(factor) or 1.0)
+
+
+def _short(importance: dict[str, float | None], column: Column) -> float | None:
+    value = importance.get(column.name)
+    return None if value is None else round(value, 4)
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number with a few digits; None if it is none."""
+    return float(f"{value:.{_DIGITS}g}") if isfinite(value) else None
+
+
+def _written(value: float, dtype: FloatType) -> float:
+    return float(str(np.dtype(dtype).type(value)))
