@@ -1,0 +1,224 @@
+"""Which columns of a version have changed, from the counts of its windows.
+
+Decides what every window says of every column, and what that is worth: how improbable it is when
+nothing has changed, next to the probability that the false-alarm budget allows to one test, and how
+large the change is, next to the smallest one that anybody wants to hear of. Each column is asked at
+every evaluation by all windows (some sub-windows, and a day) and by the cumulative sums, and all of
+them have their part of the budget.
+
+Whether a reading raises an alert is decided by `alerts.py`. Does not know where counts come from.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.monitoring.counting import CountLayout, Counts
+from server.monitoring.cumulating import CusumRules, CusumSums
+from server.monitoring.profile import CategoryProfile, NumberProfile, Profile
+from server.monitoring.rate_plans import RatePlan, Rule, rate_plans
+from server.monitoring.scale import scale_reach
+from server.monitoring.screening import Screen
+from server.monitoring.together import Dependence
+from server.statistics.budget import Budget
+from server.statistics.combine import Part, Verdict, categorical_verdict, numeric_verdict
+from server.statistics.sequential import AlertRule
+from server.statistics.smooth_test import SmoothBasis
+
+MIN_EFFECT = 0.1
+"""In standard deviations of the reference: a change below it raises nothing, however certain."""
+
+MIN_CUMULATIVE_EFFECT = 0.05
+"""The same for cumulative sums, which are there for what is small and lasts."""
+
+CLEAR_RATIO = 0.7
+SURE_ERRORS = 8.0
+
+EXTRA_TESTS = 1
+"""What is tested of a version beside its columns: all of them together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What operators choose."""
+
+    alarms_per_month: float = 1.0
+    """False ones, over all columns and windows of one version."""
+    evaluation_seconds: float = 10.0
+    """Between two evaluations, at least."""
+    evaluation_rows: int = 100
+    """What an evaluation usually adds."""
+    min_rows: int = 200
+    consecutive: int = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One window's counts."""
+
+    name: str
+    counts: Counts
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one window says of one column and one rule."""
+
+    window: int
+    """Position among the windows, the shortest first; cumulative sums come last."""
+    rows: int
+    start: float
+    """Of the window, in seconds since 1970."""
+    p: float
+    """Adjusted: compares with alpha."""
+    effect: float
+    """In units of the smallest one that counts: 1 or more may raise."""
+    words: str
+    sure_rows: float = 0.0
+    """A window of so many rows would be sure to show a change of this size again."""
+
+
+Key = tuple[Rule, int]
+"""A rule, and the place of a column; WHOLE for what is about all of them."""
+
+WHOLE = -1
+
+Readings = Mapping[Key, Sequence[Reading]]
+
+
+class Judge:
+    """How the counts of one version are judged. Does not change."""
+
+    def __init__(self, profile: Profile, limits: Limits, windows: int) -> None:
+        """Prepare for a profile; `windows` are judged, and the cumulative sums beside them."""
+        self.profile = profile
+        self.layout = CountLayout(profile)
+        budget = Budget(
+            limits.alarms_per_month,
+            len(self.layout.columns) + EXTRA_TESTS,
+            windows + 1,
+            limits.evaluation_seconds,
+            limits.consecutive,
+        )
+        self.alpha = budget.alpha
+        self.rule = AlertRule(self.alpha, 1.0, limits.min_rows, limits.consecutive, CLEAR_RATIO)
+        self.bases: list[SmoothBasis | None] = [
+            one.basis() if isinstance(one, NumberProfile) else None for one in profile.columns
+        ]
+        self.screen = Screen(self.layout, self.bases, self.alpha**CLEAR_RATIO)
+        self.cusum = CusumRules.of(
+            [basis for basis in self.bases if basis is not None],
+            1.0 / self.alpha,
+            limits.evaluation_rows,
+        )
+        self._least_reference_rows = max(
+            1,
+            min(
+                (basis.rows for basis in self.bases if basis is not None and basis.rows), default=1
+            ),
+        )
+        self._plans = [rate_plans(self.layout, place) for place in range(len(profile.columns))]
+
+    def plans(self, place: int) -> tuple[RatePlan, ...]:
+        """Return the rates that are watched of a column."""
+        return self._plans[place]
+
+    def verdict(self, place: int, counts: Counts) -> Verdict:
+        """Return the verdict on one column and one window."""
+        profile, basis = self.profile.columns[place], self.bases[place]
+        rates = [plan.rate(counts) for plan in self._plans[place]]
+        found = counts[self.layout.slices[place]]
+        if isinstance(profile, CategoryProfile):
+            known = profile.counts.to_array()[:-3]
+            return categorical_verdict(known, found[:-3], rates, profile.inflation)
+        assert basis is not None, "a numeric column has a basis"
+        return numeric_verdict(basis, found[: len(basis.reference)], rates)
+
+    def rows(self, place: int, counts: Counts) -> int:
+        """Return how many rows of a column a window has."""
+        return int(counts[self.layout.slices[place].stop - 1])
+
+    def readings(
+        self, views: Sequence[View], sums: CusumSums, together: Dependence, watched: Collection[Key]
+    ) -> Readings:
+        """Judge windows and sums; return readings of what may matter, and of all that is watched.
+
+        What is not returned would neither raise nor keep an alert.
+        """
+        always = {place for rule, place in watched if place != WHOLE}
+        found: dict[Key, list[Reading]] = {}
+        for number, view in enumerate(views):
+            chosen = always.union(np.flatnonzero(self.screen.may_matter(view.counts)).tolist())
+            for place in sorted(chosen):
+                for rule, reading in self._of_column(number, view, place):
+                    found.setdefault((rule, place), []).append(reading)
+        ratios = sums.ratios(self.cusum)
+        for column, place in enumerate(self.screen.number_places):
+            if ratios[column] >= CLEAR_RATIO or (Rule.DRIFT, place) in watched:
+                reading = self._of_sums(len(views), sums, column, float(ratios[column]))
+                found.setdefault((Rule.DRIFT, place), []).append(reading)
+        if together.is_learned:
+            is_told = any(rule is Rule.DRIFT for rule, _ in watched)
+            found[Rule.MULTIVARIATE, WHOLE] = [
+                self._of_all(number, view, together, is_told=is_told)
+                for number, view in enumerate(views)
+            ]
+        return found
+
+    def _of_sums(self, number: int, sums: CusumSums, column: int, ratio: float) -> Reading:
+        mean, rows, since = sums.growth(self.cusum, column)
+        words = f"location {'up' if mean > 0.0 else 'down'} for long"
+        effect = abs(mean) / MIN_CUMULATIVE_EFFECT
+        p = self.alpha ** min(ratio, 1.0)
+        return Reading(number, rows, since, p, effect, words, sure_rows(mean))
+
+    def _of_all(self, number: int, view: View, together: Dependence, *, is_told: bool) -> Reading:
+        """Judge all columns together; when one tells it alone (`is_told`) there is nothing more."""
+        rows = self.layout.rows(view.counts)
+        locations = self.screen.normal_scores(view.counts)[:, 0]
+        variance = 1.0 / max(1, rows) + 1.0 / self._least_reference_rows
+        p, effect = (1.0, 0.0) if is_told else together.judge(locations, variance)
+        words = "many columns have moved together"
+        sure = sure_rows(effect) * together.directions**0.5
+        return Reading(number, rows, view.start, p, effect / MIN_EFFECT, words, sure)
+
+    def _of_column(self, number: int, view: View, place: int) -> Iterable[tuple[Rule, Reading]]:
+        rows = self.rows(place, view.counts)
+        parts = self.verdict(place, view.counts).parts
+        rules = [Rule.DRIFT, *(plan.rule for plan in self._plans[place])]
+        for rule in dict.fromkeys(rules):
+            part = strongest(part for part, of in zip(parts, rules, strict=True) if of is rule)
+            yield (
+                rule,
+                Reading(
+                    number,
+                    rows,
+                    view.start,
+                    part.adjusted_p,
+                    part.effect / MIN_EFFECT,
+                    part.words,
+                    sure_rows(part.effect),
+                ),
+            )
+        profile = self.profile.columns[place]
+        if isinstance(profile, NumberProfile):
+            reach, words = scale_reach(profile, self.layout.number(view.counts, place))
+            p = self.alpha ** min(reach, 1.0)
+            yield Rule.SCALE, Reading(number, rows, view.start, p, reach, words)
+
+
+def sure_rows(effect: float) -> float:
+    """Return how many rows put a change of this size eight standard errors away from none.
+
+    By chance it then falls below what clears an alert, some four and a half, once in a few
+    thousand evaluations.
+    """
+    return SURE_ERRORS**2 / max(effect * effect, 1e-9)
+
+
+def strongest(parts: Iterable[Part]) -> Part:
+    """Return the part of a verdict that is the least probable; of equals the first."""
+    return min(parts, key=lambda part: part.adjusted_p)
