@@ -226,8 +226,9 @@ class Catalog:
         known.error = known.fix = ""
         known.plan, known.verdict = accepted.plan, accepted.verdict
         known.verdict_key = accepted.verdict_key
+        known.reference = accepted.reference
         self.loads[model.name, "ok"] += 1
-        for warning in accepted.verdict.warnings:
+        for warning in [*accepted.verdict.warnings, *accepted.reference.warnings]:
             log.warning("version_warning", model=model.name, version=version, warning=warning)
 
     async def _look_again(self, model: KnownModel, folder: VersionFolder) -> VersionFolder:

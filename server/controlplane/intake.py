@@ -20,6 +20,7 @@ from server.errors import ModelInvalid
 from server.repository.intake_rules import checked_checks, checked_features, model_file_of
 from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
+from server.repository.reference import Reference, find_reference
 from server.repository.staging import StagedVersion, Store
 from server.repository.verdicts import VerdictStore
 from server.repository.verification import Verdict, VerificationOrder
@@ -37,6 +38,8 @@ class Accepted:
     plan: VersionPlan
     verdict: Verdict
     verdict_key: str
+    reference: Reference
+    """The profile beside it; whatever is wrong with that, the version can be served."""
 
 
 class Intake:
@@ -103,7 +106,10 @@ class Intake:
             features=checked_features(setup, verdict),
             checks=checked_checks(setup, verdict),
         )
-        return Accepted(plan, verdict, key)
+        reference = await self.on_thread(
+            find_reference, folder.path, verdict.signature, plan.features, staged.digest
+        )
+        return Accepted(plan, verdict, key, reference)
 
     async def _verdict(
         self, folder: VersionFolder, setup: ModelSetup, staged: StagedVersion, model_file: str

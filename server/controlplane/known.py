@@ -13,9 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from server.monitoring.profile import Profile
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route, select
+from server.repository.reference import NO_REFERENCE, Reference
 from server.repository.verification import Verdict
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.status import Failure
@@ -41,11 +43,18 @@ class KnownVersion:
     """How to serve it, from the last check that succeeded."""
     verdict: Verdict | None = None
     verdict_key: str = ""
+    reference: Reference = NO_REFERENCE
+    """The reference profile beside the files, from the last check that succeeded."""
     error: str = ""
     """What the last check found wrong, if anything; `plan` may be from an earlier one."""
     fix: str = ""
     is_gone: bool = False
     """Its files have left the repository."""
+
+    @property
+    def profile(self) -> Profile | None:
+        """The reference profile that its live rows are held to, if there is one."""
+        return self.reference.profile
 
 
 @dataclass(slots=True)
@@ -177,6 +186,7 @@ def describe(
     warnings = [*(model.setup.warnings if model.setup else ())]
     if known.verdict is not None:
         warnings += known.verdict.warnings
+    warnings += known.reference.warnings
     if warnings:
         row["warnings"] = warnings
     return row
