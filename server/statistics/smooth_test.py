@@ -161,7 +161,7 @@ def _orthonormal_scores(share: Numbers) -> Numbers:
 
 
 def _inflation(scores: Numbers, blocks: Counts | None) -> Numbers:
-    """Return the variance of block means over that of means of independent rows, at least 1."""
+    """Return the variance of block means over that of means of independent rows, or 1."""
     if blocks is None:
         return np.ones(scores.shape[1])
     rows = blocks.sum(axis=1)
@@ -170,9 +170,18 @@ def _inflation(scores: Numbers, blocks: Counts | None) -> Numbers:
     if count < MIN_BLOCKS:
         return np.ones(scores.shape[1])
     sums = blocks[there] @ scores
-    estimate = np.sum(sums * sums / rows[there, np.newaxis], axis=0) / (count - 1)
-    factors: Numbers = np.maximum(1.0, estimate)
-    return factors
+    estimates = np.sum(sums * sums / rows[there, np.newaxis], axis=0) / (count - 1)
+    return np.array([beyond_chance(float(one), count - 1) for one in estimates])
+
+
+def beyond_chance(factor: float, df: int) -> float:
+    """Return a factor of variance, estimated with `df` degrees of freedom, or 1.
+
+    Estimates of 1 are above it half of the time, and the largest of four nearly always: taken at
+    their word, they cost power on every column to guard against what is not there. Two standard
+    errors are let pass.
+    """
+    return factor if factor > 1.0 + 2.0 * math.sqrt(2.0 / df) else 1.0
 
 
 def score_sums(basis: SmoothBasis, live: Counts) -> Numbers:
