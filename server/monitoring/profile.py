@@ -138,8 +138,10 @@ class ScoreProfile:
     """Rows with that label, or answered right, by bin, shape (bins,)."""
     labelled: Counts
     """Rows with any label, by bin, shape (bins,)."""
-    threshold: float
-    """From this score on, the model answers the positive label."""
+    answered: Counts
+    """Labelled rows for which the model answered the positive label, or anything, by bin."""
+    hits: Counts
+    """Those of them that had it, by bin."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile of the score as JSON."""
@@ -148,7 +150,8 @@ class ScoreProfile:
             "positive": self.positive,
             "positives": self.positives.tolist(),
             "labelled": self.labelled.tolist(),
-            "threshold": self.threshold,
+            "answered": self.answered.tolist(),
+            "hits": self.hits.tolist(),
         }
 
 

@@ -232,9 +232,14 @@ def _read_score(fields: Fields, profile: Profile) -> ScoreProfile:
         positive=positive,
         positives=fields.counts("positives", of.bins.count),
         labelled=fields.counts("labelled", of.bins.count),
-        threshold=fields.number("threshold", 0.0, 1.0),
+        answered=fields.counts("answered", of.bins.count),
+        hits=fields.counts("hits", of.bins.count),
     )
     fields.done()
-    if np.any(score.positives > score.labelled):
+    positives, answered, hits = score.positives, score.answered, score.hits
+    if np.any(np.maximum(positives, answered) > score.labelled):
         raise ProfileInvalid(f"{fields.where}: a bin has more positive rows than labelled ones")
+    fewest = positives + answered - score.labelled
+    if np.any(hits > np.minimum(positives, answered)) or np.any(hits < fewest):
+        raise ProfileInvalid(f"{fields.where}: the counts of a bin do not go together")
     return score

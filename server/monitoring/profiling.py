@@ -24,7 +24,7 @@ from server.monitoring.profile import (
 )
 from server.monitoring.reference_counts import SideCounter
 from server.monitoring.sampling import Sample, Words
-from server.monitoring.scoring import ScoreCounter, ScorePlan
+from server.monitoring.scoring import ScoreCounter, ScorePlan, with_edge
 from server.monitoring.taking import VALUE
 from server.statistics.bins import Bins, FloatType
 from server.statistics.categories import CategoryCounts, reference_categories
@@ -67,7 +67,10 @@ class ProfileBuilder:
         """
         self._sample = sample
         self._is_ordered = is_ordered
-        self._bins = (sample.bins(0), sample.bins(1))
+        outputs = list(sample.bins(1))
+        if score is not None:
+            outputs[score.place] = with_edge(outputs[score.place], score.edge)
+        self._bins = (sample.bins(0), tuple(outputs))
         self._sides = tuple(
             SideCounter(bins, len(group.words), total_rows)
             for bins, group in zip(self._bins, sample.layout.groups, strict=True)

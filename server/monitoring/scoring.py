@@ -10,6 +10,7 @@ Decides which column is the score, and of which label it is the probability:
 Counts by the score's own bins. Does not estimate anything.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +24,10 @@ from server.monitoring.sampling import Sample, Words, words_of
 from server.monitoring.taking import LABEL, VALUE
 from server.statistics.bins import Bins
 from server.statistics.categories import Words as WordCounts
+from server.statistics.histogram import Counts
 
 _HALF = 0.5
+_MAX_DIGITS = 9
 _LISTED = 5
 _WHOLE = re.compile(r"[+-]?\d+\.0*")
 _PLAIN_POSITIVES = ({"0": "1", "1": "1"}, {"false": "true", "true": "true"})
@@ -41,8 +44,11 @@ class ScorePlan:
     positive: str | None
     """The label that the score is the probability of; None if it is that of being right."""
     answer: int | None
-    """Of the label that the model answers, among the outputs' words."""
-    threshold: float
+    """Of the label that the model answers, among the outputs' words; None if it answers no label
+    that the data know: then it is taken to answer the positive one from a score of a half on."""
+    edge: float | None = None
+    """A score from which on the model answers the positive label, where no bin begins as it is;
+    None if there is none, or answers do not follow the score."""
     is_of_other_class: bool = False
     """Whether the label that was asked for is the other one of two: see `other_class`."""
 
@@ -78,14 +84,16 @@ def plan_score(sample: Sample, labels: WordCounts, positive: str | None) -> Scor
         place = _score_place(outputs.numbers, "top1")
         if place is None or answer is None:
             return None
-        return ScorePlan(outputs.numbers[place].name, place, None, answer, _HALF)
-    scores = sample.sides[1].numbers[:, place].astype(np.float64)
+        return ScorePlan(outputs.numbers[place].name, place, None, answer)
+    scores = sample.sides[1].numbers[:, place]
     answers = sample.sides[1].words[answer] if answer is not None else None
     high, low = _usual_answers(scores, answers)
     chosen = positive or _positive(known, high)
-    threshold = _threshold(scores, answers, high)
     is_other = positive is not None and positive == low
-    return ScorePlan(outputs.numbers[place].name, place, chosen, answer, threshold, is_other)
+    name = outputs.numbers[place].name
+    if chosen not in (high, low) or answers is None:
+        return ScorePlan(name, place, chosen, None, is_of_other_class=is_other)
+    return ScorePlan(name, place, chosen, answer, _edge(scores, answers, chosen), is_other)
 
 
 def other_class(layout: Layout, score: str) -> Layout:
@@ -145,18 +153,31 @@ def _some(words: Sequence[str]) -> str:
     return ", ".join(words[:_LISTED]) + more if words else "none"
 
 
-def _threshold(scores: np.ndarray, answers: Words | None, high: str | None) -> float:
-    """Return the score from which on the model gives the high answer: a half if that can be."""
-    if answers is None or high is None:
-        return _HALF
-    is_high = np.array([word == high for word in answers], bool) & np.isfinite(scores)
+def _edge(scores: np.ndarray, answers: Words, positive: str) -> float | None:
+    """Return the shortest number of the scores' type that parts answers: there, a bin begins.
+
+    Without it, the rows of a bin would be answered in both ways, and how many of each would have
+    to be guessed of live rows.
+    """
+    is_high = np.array([word == positive for word in answers], bool) & np.isfinite(scores)
     is_low = ~is_high & np.isfinite(scores)
     if not is_high.any() or not is_low.any():
-        return _HALF
-    least, most = float(scores[is_high].min()), float(scores[is_low].max())
-    if most <= _HALF <= least or most > least or not 0.0 <= least <= 1.0:
-        return _HALF
-    return float(f"{least:.6g}")
+        return None
+    least, most = scores[is_high].min(), scores[is_low].max()
+    if most >= least or most < _HALF <= least or not 0.0 <= most < least <= 1.0:
+        return None
+    for digits in range(1, _MAX_DIGITS):
+        edge = scores.dtype.type(math.ceil(float(most) * 10**digits) / 10**digits)
+        if most < edge <= least:
+            return float(edge)
+    return float(least)
+
+
+def with_edge(bins: Bins, edge: float | None) -> Bins:
+    """Return the bins of a score, with a bin that begins at `edge`."""
+    if edge is None or edge in bins.edges:
+        return bins
+    return replace(bins, edges=tuple(sorted((*bins.edges, edge))))
 
 
 class ScoreCounter:
@@ -167,24 +188,38 @@ class ScoreCounter:
         self._bins = bins
         self._positives = np.zeros(bins.count, np.int64)
         self._labelled = np.zeros(bins.count, np.int64)
+        self._answered = np.zeros(bins.count, np.int64)
+        self._hits = np.zeros(bins.count, np.int64)
 
     def add(self, outputs: Blocks, labels: Words) -> None:
         """Count rows by their score; those without a label, or without a score, are left out."""
         scores = outputs.numbers[:, self._plan.place]
         there = np.isfinite(scores) & np.array([word is not None for word in labels], bool)
-        if self._plan.positive is None:
-            assert self._plan.answer is not None, "only an answer can be right"
-            came_true = words_of(outputs.words[self._plan.answer]) == labels
+        plan = self._plan
+        answers = None if plan.answer is None else words_of(outputs.words[plan.answer])
+        if plan.positive is None:
+            came_true, is_answered = labels == answers, there
         else:
-            came_true = labels == self._plan.positive
-        count = self._bins.count
-        self._labelled += np.bincount(self._bins.locate(scores[there]), minlength=count)
+            came_true = labels == plan.positive
+            is_answered = scores >= _HALF if answers is None else answers == plan.positive
         is_positive = there & came_true.astype(bool)
-        self._positives += np.bincount(self._bins.locate(scores[is_positive]), minlength=count)
+        is_answered = there & is_answered.astype(bool)
+        self._labelled += self._count(scores[there])
+        self._positives += self._count(scores[is_positive])
+        self._answered += self._count(scores[is_answered])
+        self._hits += self._count(scores[is_answered & is_positive])
+
+    def _count(self, scores: np.ndarray) -> Counts:
+        return np.bincount(self._bins.locate(scores), minlength=self._bins.count)
 
     def profile(self) -> ScoreProfile:
         """Return what was counted."""
         plan = self._plan
         return ScoreProfile(
-            plan.column, plan.positive, self._positives, self._labelled, plan.threshold
+            plan.column,
+            plan.positive,
+            self._positives,
+            self._labelled,
+            self._answered,
+            self._hits,
         )

@@ -78,7 +78,9 @@ def test_what_is_no_profile_is_refused(content: bytes, words: str) -> None:
         (["score", "positive"], 1, "score.positive: expected a text or null"),
         (["score", "labelled"], [1], "score.labelled: expected a list of 50 whole numbers"),
         (["score", "positives"], [99] * 50, "more positive rows than labelled ones"),
-        (["score", "threshold"], 1.5, "score.threshold: expected a number from 0 to 1, got 1.5"),
+        (["score", "answered"], [99] * 50, "more positive rows than labelled ones"),
+        (["score", "hits"], [99] * 50, "the counts of a bin do not go together"),
+        (["score", "answered"], list(range(50)), "the counts of a bin do not go together"),
     ],
 )
 def test_a_wrong_field_is_named(path: list[str | int], value: Any, words: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from server.errors import DataInvalid
 from server.monitoring.columns import Kind
-from server.monitoring.profile import ScoreProfile
+from server.monitoring.profile import NumberProfile, ScoreProfile
 from server.monitoring.scoring import label_words, other_class, plan_score
+from server.statistics.bins import probability_bins
 from server.statistics.categories import count_words
 from tests.support.reference_rows import built, layout_for, sample_of, text
 
@@ -46,9 +47,20 @@ def test_the_score_is_of_the_label_that_is_answered_when_it_is_high() -> None:
     score = score_of({"label": answers("ill", "well"), "p": PAIRS}, LABELS)
 
     assert score is not None
-    assert (score.column, score.positive, score.threshold) == ("p.score", "ill", 0.5)
+    assert (score.column, score.positive) == ("p.score", "ill")
     assert score.labelled.tolist() == naive(SCORES, slice(None))
     assert score.positives.tolist() == naive(SCORES, COME_TRUE)
+    assert score.answered.tolist() == naive(SCORES, SCORES > 0.5)
+    assert score.hits.tolist() == naive(SCORES, (SCORES > 0.5) & COME_TRUE)
+
+
+def test_answers_that_the_data_do_not_know_follow_the_score() -> None:
+    """A model that says `b` where the data say 1 is taken to answer 1 from a half on."""
+    score = score_of({"label": answers("b", "a"), "p": PAIRS}, COME_TRUE.astype(np.int64))
+
+    assert score is not None
+    assert score.positive == "1"
+    assert score.answered.tolist() == naive(SCORES, SCORES >= 0.5)
 
 
 def test_rows_without_a_label_or_a_score_are_left_out() -> None:
@@ -137,27 +149,31 @@ def test_a_model_without_probabilities_has_no_score() -> None:
         assert score_of(outputs, LABELS, other=Kind.NUMBER) is None
 
 
-@pytest.mark.parametrize(
-    ("threshold", "expected"),
-    [(0.5, 0.5), (0.3, 0.3), (0.8, 0.8)],
-)
-def test_the_threshold_is_where_the_answer_changes(threshold: float, expected: float) -> None:
-    """A half if that can be; models with another one are seen."""
+@pytest.mark.parametrize("threshold", [0.31, 0.81, 0.657])
+def test_a_bin_begins_where_the_answer_changes(threshold: float) -> None:
+    """Each bin is answered in one way, so live rows of it are too, as far as the sample tells."""
     label = text(["ill" if score >= threshold else "well" for score in SCORES.tolist()])
-    score = score_of({"label": label, "p": PAIRS}, LABELS)
+    layout = layout_for(INPUTS, {"label": label, "p": PAIRS}, p=Kind.PROBABILITY)
+    profile, _ = built(layout, INPUTS, {"label": label, "p": PAIRS}, LABELS)
+    score = profile.score
+    column = profile.column("p.score")
 
     assert score is not None
-    assert score.threshold == pytest.approx(expected, abs=0.01)
-    assert threshold != 0.5 or score.threshold == 0.5
+    assert isinstance(column, NumberProfile)
+    (edge,) = set(column.bins.edges) - set(probability_bins("float32").edges)
+    assert edge == pytest.approx(threshold, abs=0.005)
+    assert ((score.answered == 0) | (score.answered == score.labelled)).all()
+    assert len(score.labelled) == 51
 
 
-def test_answers_that_do_not_follow_the_score_have_no_threshold() -> None:
-    """Then a half is as good as any."""
+def test_answers_that_do_not_follow_the_score_have_no_edge() -> None:
+    """Then the bins stay as they are, and are answered in both ways."""
     label = text([["ill", "well"][int(place)] for place in RANDOM.integers(0, 2, ROWS)])
     score = score_of({"label": label, "p": PAIRS}, LABELS)
 
     assert score is not None
-    assert score.threshold == 0.5
+    assert len(score.labelled) == 50
+    assert 0 < score.answered.sum() < score.labelled.sum()
 
 
 def test_labels_are_words_as_models_answer_them() -> None:

@@ -83,6 +83,6 @@ def profile(**changes: object) -> Profile:
             number_profile(column, seed) if column.kind.is_number else category_profile(column)
             for seed, column in enumerate(layout.columns)
         ),
-        score=ScoreProfile("p.score", "1", labelled // 2, labelled, 0.5),
+        score=ScoreProfile("p.score", "1", labelled // 2, labelled, labelled // 3, labelled // 4),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
