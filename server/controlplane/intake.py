@@ -10,13 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from server.config import Settings
 from server.controlplane.verifying import Verifiers
 from server.engine.session import VERSION as RUNTIME_VERSION
 from server.errors import ModelInvalid
+from server.monitoring.checks import Policy
+from server.monitoring.profile_checks import checks_of_profile
 from server.repository.intake_rules import checked_checks, checked_features, model_file_of
 from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
@@ -109,6 +111,11 @@ class Intake:
         reference = await self.on_thread(
             find_reference, folder.path, verdict.signature, plan.features, staged.digest
         )
+        if reference.profile is not None:
+            own = {check.feature for check in plan.checks}
+            policy = Policy(setup.settings.check_policy)
+            more = checks_of_profile(reference.profile, policy, own)
+            plan = replace(plan, checks=(*plan.checks, *more))
         return Accepted(plan, verdict, key, reference)
 
     async def _verdict(

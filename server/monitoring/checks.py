@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server.statistics.categories import shortened
 from server.tensors import Array, Data, Signature, TensorSpec, bf16_to_fp32, to_array
 
 MAX_TOLD = 8
@@ -203,7 +204,7 @@ class _Texts:
 
     def __init__(self, checks: tuple[Check, ...]) -> None:
         self._checks = [
-            (check, None if check.categories is None else frozenset(check.categories))
+            (check, None if check.categories is None else _words(check.categories))
             for check in checks
         ]
 
@@ -217,10 +218,17 @@ class _Texts:
                 findings.add(check, Broken.MISSING, missing[0], len(missing), "")
             if known is None:
                 continue
-            unknown = [row for row, text in enumerate(column) if text and text not in known]
+            unknown = [
+                row for row, text in enumerate(column) if text and shortened(text) not in known
+            ]
             if unknown:
                 value = column[unknown[0]]
                 findings.add(check, Broken.CATEGORY, unknown[0], len(unknown), value)
+
+
+def _words(categories: Sequence[str | int]) -> frozenset[str]:
+    """Return categories of text as profiles keep them: long ones by what they are known by."""
+    return frozenset(shortened(str(one)) for one in categories)
 
 
 def _or(bound: float | None, otherwise: float) -> float:

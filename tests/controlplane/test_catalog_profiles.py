@@ -91,3 +91,19 @@ def test_a_broken_model_keeps_the_profile_of_what_is_served(repository: Path) ->
         assert control.catalog.models["m"].versions["1"].profile is not None
 
     _with_control(repository, use)
+
+
+def test_features_are_checked_against_the_profile_if_the_model_says_so(repository: Path) -> None:
+    """With a policy that warns, workers are told what the profile knows, but for model.toml's."""
+    folder = models.put(repository, "m", 1, models.affine())
+    save_profile(folder / PROFILE_FILE, made())
+    toml = 'check_policy = "warn"\n[checks."x[1]"]\nmaximum = 7\npolicy = "count"\n'
+    (folder.parent / "model.toml").write_text(toml)
+
+    async def use(control: Control) -> None:
+        plan = control.router.state.models["m"].versions["1"]
+        policies = {check.feature: check.policy.value for check in plan.checks}
+        assert policies == {"x[1]": "count", "x[0]": "warn", "x[2]": "warn"}
+        assert plan.checks[0].maximum == 7
+
+    _with_control(repository, use)
