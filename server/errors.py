@@ -250,6 +250,12 @@ class StoreUnavailable(TidegateError):
     retry_after_seconds: ClassVar[int | None] = 10
 
 
+class MonitoringOff(TidegateError):
+    """Monitoring is switched off, so there is nothing to report."""
+
+    code = "monitoring_off"
+
+
 class ControlUnavailable(TidegateError):
     """The control process cannot be reached; predictions go on without it."""
 

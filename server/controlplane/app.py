@@ -1,4 +1,4 @@
-"""The Starlette application of the control port: repository, statistics, metrics, health.
+"""The Starlette application of the control port: repository, statistics, drift, metrics, health.
 
 Decides which routes the control port has and what they answer.
 
@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from server.controlplane import exposition
 from server.controlplane.known import KnownModel, KnownVersion
+from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations, ready_filter
 from server.errors import InvalidRequest, ModelUnavailable, PayloadTooLarge, VersionNotFound
 from server.http_app import json_response, starlette_app
@@ -34,10 +35,12 @@ class ControlApp:
         operations: Operations,
         collect: Callable[[], list[Metric]],
         is_ready: Callable[[], bool],
+        monitor: Monitor,
     ) -> None:
         self._operations = operations
         self._collect = collect
         self._is_ready = is_ready
+        self._monitor = monitor
 
     async def live(self, _: Request) -> Response:
         """Say that control's event loop turns."""
@@ -134,6 +137,11 @@ class ControlApp:
         await self._operations.unload(request.path_params["model"])
         return json_response({"model": request.path_params["model"]})
 
+    async def drift(self, request: Request) -> Response:
+        """Return the drift report of a model."""
+        model = self._operations.find(request.path_params["model"])
+        return json_response(await self._monitor.report(model, request.query_params.get("version")))
+
     async def metrics(self, request: Request) -> Response:
         """Return all metrics."""
         families = self._collect()
@@ -185,6 +193,7 @@ def build_app(app: ControlApp) -> Starlette:
         Route("/v2/repository/index", app.index, methods=["POST"]),
         Route(repository + "/load", app.load, methods=["POST"]),
         Route(repository + "/unload", app.unload, methods=["POST"]),
+        Route("/v1/models/{model}/drift", app.drift),
         Route("/metrics", app.metrics),
     ]
     for prefix in (model, version):

@@ -8,7 +8,8 @@ Concurrency: event loop only.
 
 import time
 
-from server.wire import record, tally
+from server.wire import tally
+from server.wire.record import BatchRecords
 from server.wire.tally import Tally
 
 
@@ -28,9 +29,8 @@ class Totals:
         model, version, counts = tally.decode(message)
         self.versions.setdefault((model, version), Tally()).add(counts)
 
-    def take_records(self, message: memoryview) -> None:
+    def take_records(self, records: BatchRecords) -> None:
         """Count the batch records of one message."""
-        records = record.decode(message)
         self.record_messages += 1
         self.record_batches += len(records.batches)
         self.record_rows += records.rows

@@ -27,6 +27,7 @@ from server.monitoring.drift import WHOLE, Judge, Key, Limits, Reading, Readings
 from server.monitoring.onset import onset_seconds
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
+from server.monitoring.report import Snapshot
 from server.monitoring.together import Dependence
 from server.statistics.window import HOUR_SECONDS, WINDOW_LENGTHS, Cell, Closing, Ring
 
@@ -73,7 +74,7 @@ class Observer:
     """The counts and the alerts of one version."""
 
     def __init__(self, profile: Profile, limits: Limits, pace: Pace, now: float) -> None:
-        self.profile = profile
+        self.profile, self.limits = profile, limits
         self.judge = Judge(profile, limits, len(WINDOW_NAMES))
         layout = self.judge.layout
         self.alerts: dict[Key, DriftAlert] = {}
@@ -237,6 +238,18 @@ class Observer:
         fresh = [cell for cell in cells if cell.start >= event.alert.cleared_seconds]
         found = onset_seconds(self.judge, rule, place, fresh)
         return since if found is None else min(found, since)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return what a report is made of."""
+        self._fold(self._counter.take())
+        return Snapshot(
+            self.judge,
+            self.views(now),
+            dict(self.alerts),
+            self.extremes,
+            {place: words.copy() for place, words in self.novel_words.items()},
+            (*WINDOW_NAMES, "cumulative"),
+        )
 
     # Over a restart.
 

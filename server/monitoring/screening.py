@@ -30,6 +30,9 @@ Mask = NDArray[np.bool_]
 _RATE_MARGIN = 0.6
 """Of the critical normal value: exact tests of few events differ from the approximation."""
 
+EXPORT_SHIFT = 16.0
+"""Added to every exported score, so that its sum is a counter."""
+
 _UNSEEN = 0.5826  # As in `combine.kolmogorov_p`, taken for every column here.
 
 
@@ -93,6 +96,20 @@ class Screen:
         live = vector[self._bins]
         sums = np.add.reduceat(live[:, np.newaxis] * self._scores, self._starts, axis=0)
         return sums, np.add.reduceat(live, self._starts)
+
+    def exported_sums(self, vector: Counts) -> list[Numbers]:
+        """Return summed scores as counters can carry them: of each numeric column, (components,).
+
+        Each row adds 16 and its score, in standard errors of a row, which is never below -16; so
+        the sums only grow, add up over replicas, and lead back to the mean score.
+        """
+        if not self._numbers:
+            return []
+        live = vector[self._bins]
+        scaled = self._scores / np.sqrt(self._inflation)[self._column]
+        added = EXPORT_SHIFT + np.clip(scaled, -EXPORT_SHIFT, EXPORT_SHIFT)
+        sums = np.add.reduceat(live[:, np.newaxis] * added, self._starts, axis=0)
+        return [row[:size] for row, size in zip(sums, self._components.tolist(), strict=True)]
 
     def normal_scores(self, vector: Counts) -> Numbers:
         """Return the components of all numeric columns, standard normal when nothing has moved.

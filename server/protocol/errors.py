@@ -43,6 +43,7 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.DataInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.MonitoringOff: HTTPStatus.CONFLICT,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ControlUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,

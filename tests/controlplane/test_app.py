@@ -23,6 +23,7 @@ def _ask(repository: Path, method: str, path: str, *, is_ready: bool = True, **m
                 control.operations,
                 lambda: exposition.collect(control.sources()),
                 lambda: is_ready,
+                control.monitor,
             )
             transport = httpx.ASGITransport(build_app(app))
             async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:

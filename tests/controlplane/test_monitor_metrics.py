@@ -1,0 +1,160 @@
+"""Monitoring as metrics: what adds up, what is capped, what is never a label."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.controlplane import exposition, monitor_metrics
+from server.controlplane.monitor_metrics import MAX_FEATURES, MonitorSources
+from server.controlplane.watched import Watched
+from server.monitoring.alerts import DriftAlert
+from server.monitoring.drift import WHOLE, Limits
+from server.monitoring.observer import Observer, Pace
+from server.monitoring.profile import Profile
+from server.monitoring.rate_plans import Rule
+from server.statistics.sequential import Alert, AlertState
+from server.statistics.smooth_test import shift
+from tests.support.references import mixed_profile, mixed_rows, normal_blocks, normal_profile
+
+ORDER = ("model", "version", "feature", "component", "bin", "rule", "state")
+"""Of labels, in the names that these tests use."""
+
+
+def _observer(profile: Profile, rows: int = 500, shifted: Any = 0.0) -> Observer:
+    observer = Observer(profile, Limits(), Pace(), 0.0)
+    names = [one.column.name for one in profile.columns]
+    if "colour" in names:
+        inputs, outputs = mixed_rows(np.random.default_rng(1), rows)
+        inputs["colour"][:5] = "mauve"
+        groups = profile.layout.groups
+        observer.take(rows, groups[0].blocks(inputs), groups[1].blocks(outputs))
+    else:
+        width = len(profile.layout.inputs.columns)
+        x = np.random.default_rng(1).standard_normal((rows, width)) + shifted
+        observer.take(rows, *normal_blocks(profile, x.astype(np.float32)))
+    observer.tick(20.0)
+    question = observer.question(20.0)
+    observer.step(question, question.answer(), 20.0)
+    return observer
+
+
+def _samples(*watched: Watched, with_bins: bool = False) -> dict[str, float]:
+    alarms = Counter({("m", "1", "drift"): 3})
+    families = monitor_metrics.collect(MonitorSources(watched, 9, alarms, with_bins=with_bins))
+    page, _ = exposition.render(families, "")
+    samples = [
+        sample
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    ]
+    found = {
+        sample.name.removeprefix("tidegate_monitor_")
+        + "".join(
+            f" {sample.labels[name]}" for name in ORDER if name in sample.labels
+        ): sample.value
+        for sample in samples
+    }
+    assert len(found) == len(samples)
+    return found
+
+
+def test_features_are_counted_by_name() -> None:
+    """Rows, missing and novel ones of each feature, and the reference's rows."""
+    samples = _samples(Watched("m", "1", "d", "", _observer(mixed_profile(5000))))
+
+    assert samples["rows_total m 1 colour"] == 495
+    assert samples["novel_total m 1 colour"] == 5
+    missing = samples["missing_total m 1 amount"]
+    assert 0 < missing < 50
+    assert samples["rows_total m 1 amount"] == 500 - missing
+    assert samples["outside_total m 1 amount"] < 5
+    assert samples["reference_rows m 1 member"] == 5000
+    assert samples["unwatched_rows_total"] == 9
+    assert samples["learning m 1"] == 0
+    assert samples["self_reference m 1"] == 0
+    assert not [name for name in samples if "mauve" in name or " red" in name]
+
+
+def test_scores_lead_back_to_the_verdicts_components() -> None:
+    """From the counters alone, as Prometheus would, comes each component in standard errors."""
+    profile = normal_profile(2, 5000)
+    observer = _observer(profile, shifted=[0.4, 0.0])
+    samples = _samples(Watched("m", "1", "d", "", observer))
+    basis = observer.judge.bases[0]
+    assert basis is not None
+    live = observer.judge.layout.number(observer.totals, 0).bins
+
+    rows, reference = samples["rows_total m 1 f0"], samples["reference_rows m 1 f0"]
+    z = [
+        (samples[f"score_total m 1 f0 {component}"] / rows - 16.0)
+        / (1.0 / rows + 1.0 / reference) ** 0.5
+        for component in ("location", "spread", "skew", "tails")
+    ]
+
+    assert z == pytest.approx(shift(basis, live).z.tolist())
+    assert samples["effect m 1 f0"] == pytest.approx(0.4, abs=0.15)
+
+
+def test_alerts_are_counted_whole_and_named_if_raised() -> None:
+    """Zero for every rule from the start, so that no first alert is missed."""
+    observer = _observer(normal_profile(2, 5000))
+    observer.alerts = {
+        (Rule.DRIFT, 1): DriftAlert(AlertState(Alert.FIRING, 1.0, 2.0, 2)),
+        (Rule.DRIFT, 0): DriftAlert(AlertState(Alert.PENDING, 1.0, None, 1)),
+        (Rule.VOLUME, WHOLE): DriftAlert(AlertState(Alert.FIRING, 1.0, 2.0, 2)),
+        (Rule.RANGE, 0): DriftAlert(cleared_seconds=5.0),
+    }
+    samples = _samples(Watched("m", "1", "d", "", observer))
+
+    assert samples["alerts m 1 drift firing"] == 1
+    assert samples["alerts m 1 drift pending"] == 1
+    assert samples["alerts m 1 novel firing"] == 0
+    each = {name for name in samples if name.startswith("alert ")}
+    assert each == {
+        "alert m 1 f1 drift firing",
+        "alert m 1 f0 drift pending",
+        "alert m 1  volume firing",
+    }
+    assert samples["alarms_total m 1 drift"] == 3
+    assert samples["alarms_total m 1 scale"] == 0
+
+
+def test_features_beyond_the_cap_are_summed_up() -> None:
+    """The most important ones have series; the others' number and largest effect are told."""
+    importances = [0.0] * 10 + [0.5] * (MAX_FEATURES - 5) + [None]
+    profile = normal_profile(MAX_FEATURES + 5, 1000, importances=importances)
+    shifted = np.zeros(MAX_FEATURES + 5)
+    shifted[7] = 1.0
+    samples = _samples(Watched("m", "1", "d", "", _observer(profile, shifted=shifted)))
+
+    named = {name.split()[3] for name in samples if name.startswith("rows_total ")}
+    assert len(named) == MAX_FEATURES
+    assert {f"f{place}" for place in range(10, MAX_FEATURES + 5)} <= named
+    assert samples["omitted_features m 1"] == 6
+    assert samples["omitted_effect m 1"] == pytest.approx(1.0, abs=0.3)
+
+
+def test_bins_are_exported_if_asked_for() -> None:
+    """Counts by number of the bin or category, which add up to the rows, and the reference's."""
+    watched = Watched("m", "1", "d", "", _observer(mixed_profile(5000)))
+    without, samples = _samples(watched), _samples(watched, with_bins=True)
+
+    assert not [name for name in without if name.startswith("bin_")]
+    bins = {name: value for name, value in samples.items() if name.startswith("bin_total m 1 ")}
+    assert (
+        sum(value for name, value in bins.items() if " amount " in name)
+        == (samples["rows_total m 1 amount"])
+    )
+    assert "bin_total m 1 colour 00" in bins
+    shares = [value for name, value in samples.items() if name.startswith("bin_reference_ratio")]
+    assert sum(shares) == pytest.approx(5.0)
+
+
+def test_a_learning_version_has_hardly_any_series() -> None:
+    """It says that it learns, and nothing of features that nobody knows yet."""
+    samples = _samples(Watched("m", "1", "d", ""))
+
+    assert samples == {"learning m 1": 1.0, "unwatched_rows_total": 9.0}
