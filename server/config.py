@@ -168,6 +168,21 @@ class Settings(ModelSettings):
     river_max_row_bytes: int = Field(16 * KIB, ge=0)
     """Rows up to this size go to monitoring whole; larger ones are only counted."""
 
+    monitor: Literal["on", "off"] = "on"
+    """Whether rows are counted and held to their reference."""
+    monitor_window_rows: int = Field(100, ge=10, le=1_000_000)
+    """Rows after which a version's counts are judged."""
+    monitor_window_seconds: float = Field(10.0, ge=0.1, le=3600)
+    """Time between two such judgements at least; at most six times that."""
+    monitor_false_alarms_per_month: float = Field(1.0, gt=0, le=1000)
+    """False alarms that one version may raise, over all features and windows."""
+    monitor_self_reference_rows: int = Field(5000, ge=500, le=1_000_000)
+    """Rows from which a version without a profile learns what is usual."""
+    monitor_flush_seconds: float = Field(10.0, gt=0, le=3600)
+    """Time between two writes of counts to the store: what a crash loses at most."""
+    monitor_bin_metrics: Literal["on", "off"] = "off"
+    """Whether /metrics has the counts of every bin and category, for dashboards."""
+
     @field_validator("repository", "state_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

@@ -140,7 +140,9 @@ def test_every_route_is_documented_and_no_other() -> None:
     """Both ports have exactly the routes that docs/api.md gives them."""
     nothing = cast("Any", None)
     data = data_app.build_app(nothing, nothing).routes
-    control = control_app.build_app(control_app.ControlApp(nothing, nothing, nothing)).routes
+    control = control_app.build_app(
+        control_app.ControlApp(nothing, nothing, nothing, nothing)
+    ).routes
 
     assert documented_routes("data") == real_routes(data)
     assert documented_routes("control") == real_routes(control)

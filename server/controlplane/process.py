@@ -24,16 +24,19 @@ from server.controlplane.exposition import Sources
 from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
+from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.errors import TidegateError
 from server.store.database import Store
+from server.wire import record
 from server.wire.channel import Charter
 
 log = structlog.get_logger()
 
 TIDY_SECONDS = 30.0
+MONITOR_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """For what still waits to be written when control ends; a disk may hang for ever."""
 
@@ -63,9 +66,18 @@ class Control:
         self._operations = Operations(
             settings, self._catalog, self._router, self._fleet, self._totals, self._intents
         )
+        self._monitor = Monitor(
+            settings,
+            self._store,
+            self._catalog.models,
+            lambda: self._router.state.models,
+            lambda: self._router.is_settled,
+        )
         self._server = _Server(
             uvicorn.Config(
-                build_app(ControlApp(self._operations, self._collect, self._is_ready)),
+                build_app(
+                    ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
+                ),
                 loop="none",
                 lifespan="off",
                 access_log=False,
@@ -88,6 +100,7 @@ class Control:
                 self._report_when_ready(),
                 self._tidy_forever(),
                 self._keep_store(),
+                self._watch_rows(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -96,9 +109,11 @@ class Control:
         await serving
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._intake.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                await self._monitor.close()
                 await self._store.close()
         return 0
 
@@ -126,6 +141,13 @@ class Control:
         """Open the store when all is served: until then, the cores have better things to do."""
         await self._router.until(self._is_ready)
         await store_keeping.keep(self._store)
+
+    async def _watch_rows(self) -> None:
+        """Watch rows when all is served, or when that takes too long to wait for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MONITOR_WAIT_SECONDS):
+                await self._router.until(self._is_ready)
+        await self._monitor.run()
 
     async def _report_when_ready(self) -> None:
         """Tell the supervisor when every worker serves, so that it can be printed."""
@@ -158,7 +180,11 @@ class Control:
             self._charter.workers,
             self._channel.take_lag(),
         )
-        return [*exposition.collect(sources), *store_metrics.collect(self._store.health)]
+        return [
+            *exposition.collect(sources),
+            *store_metrics.collect(self._store.health),
+            *self._monitor.metrics(),
+        ]
 
     # What workers say.
 
@@ -172,7 +198,9 @@ class Control:
 
     def records(self, message: memoryview) -> None:
         """A worker ran batches."""
-        self._totals.take_records(message)
+        records = record.decode(message)
+        self._totals.take_records(records)
+        self._monitor.take(records)
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""

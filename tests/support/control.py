@@ -5,6 +5,7 @@ The workers are real connections to control's socket, but load nothing: they say
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,12 @@ from server.controlplane.exposition import Sources
 from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
+from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
-from server.wire import desired, status
+from server.store.database import Store
+from server.wire import desired, record, status
 from server.wire.frames import FrameReader, Kind, frame
 from server.wire.status import Failure, Gauges, Hello, Status
 
@@ -92,6 +95,18 @@ class Control:
             self.settings, self.catalog, self.router, self.fleet, self.totals, self.intents
         )
 
+        self.store = Store(state_dir)
+        self.monitor = Monitor(
+            self.settings,
+            self.store,
+            self.catalog.models,
+            lambda: self.router.state.models,
+            lambda: self.router.is_settled,
+            lambda: self.now,
+        )
+        self.now = time.time()
+        """The monitor's clock."""
+
     def _changed(self) -> None:
         self.changes += 1
         self.router.note()
@@ -103,7 +118,9 @@ class Control:
         self.totals.add(message)
 
     def records(self, message: memoryview) -> None:
-        self.totals.take_records(message)
+        records = record.decode(message)
+        self.totals.take_records(records)
+        self.monitor.take(records)
 
     async def answer(self, message: memoryview) -> bytes:
         return bytes(message)
@@ -156,3 +173,4 @@ async def running_control(
         await asyncio.gather(*tasks, return_exceptions=True)
         server.close()
         await control.intake.close()
+        await control.store.close()
