@@ -8,13 +8,23 @@ The command line builds it once; processes receive it whole, and code receives t
 through its constructor. Nothing else reads the environment or a file of settings.
 """
 
+import base64
 import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from server.errors import ConfigError
 
@@ -44,6 +54,27 @@ def parse_version_policy(value: str) -> tuple[str, tuple[int, ...]]:
     if not good.get(kind, False) or any(number < 1 for number in parsed):
         raise ValueError("must be 'latest:N', 'all' or 'specific:N,N,…' with versions from 1")
     return kind, parsed
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("must be http://HOST/… or https://HOST/…, without a user name")
+        if parts.port == 0 or not all("!" <= character <= "~" for character in url):
+            raise ValueError("must have a port above 0 and printable ASCII characters only")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    prefix, encoded = value.get_secret_value()[:6], value.get_secret_value()[6:]
+    if prefix == "whsec_":
+        try:
+            base64.b64decode(encoded, validate=True)
+        except ValueError:
+            raise ValueError("must be base64 after whsec_") from None
+    return value
 
 
 VersionPolicy = Annotated[str, AfterValidator(_version_policy)]
@@ -183,10 +214,21 @@ class Settings(ModelSettings):
     monitor_bin_metrics: Literal["on", "off"] = "off"
     """Whether /metrics has the counts of every bin and category, for dashboards."""
 
+    webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
+    """Where events of alerts are posted, http:// or https://; empty posts nothing."""
+    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
+    """What these posts are signed with; whsec_ and base64, or any text. Empty signs nothing."""
+
     @field_validator("repository", "state_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+
+SECRETS = tuple(
+    name for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+)
+"""Settings that are never shown: not in errors, logs or dumps."""
 
 
 def load_settings(
@@ -228,6 +270,8 @@ def load_settings(
 def _explain(detail: Any) -> str:
     text = str(detail["msg"]).removeprefix("Value error, ")
     text = text[:1].lower() + text[1:]
+    if detail["loc"] and detail["loc"][0] in SECRETS:
+        return text
     return f"{text}, got {str(detail['input'])[:80]!r}"
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from server.config import (
     NOT_SETTINGS,
+    SECRETS,
     ModelSettings,
     Settings,
     line_of,
@@ -34,6 +35,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "check_policy": ("warn", "warn"),
     "version_policy": ("specific:1,3", "specific:1,3"),
     "watch": ("off", "off"),
+    "webhook_url": ("https://hooks.example/t0ken", SecretStr("https://hooks.example/t0ken")),
+    "webhook_secret": ("whsec_aGVsbG8=", SecretStr("whsec_aGVsbG8=")),
 }
 
 
@@ -84,7 +87,7 @@ def test_every_setting_is_a_flag_a_variable_and_a_key(name: str, file: Path) -> 
     text, value = example(name)
     flag = "REPOSITORY" if name == "repository" else "--" + name.replace("_", "-")
     variable = f"TIDEGATE_{name.upper()}"
-    quoted = f'"{text}"' if isinstance(value, str | Path) else text
+    quoted = f'"{text}"' if isinstance(value, str | Path | SecretStr) else text
     file.write_text(f"# a comment\n{name} = {quoted}\n")
 
     for sources, origin in (
@@ -337,3 +340,55 @@ def test_a_models_settings_are_part_of_all_settings() -> None:
     assert ModelSettings(max_rows=settings.max_rows).max_rows == 7
     with pytest.raises(ValidationError):
         ModelSettings(max_row=7)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://receiver",
+        "https://hooks.example:8443/a/b?token=x%20y",
+        "http://127.0.0.1:9/",
+        "http://[::1]:9/",
+    ],
+)
+def test_a_webhook_is_an_address_of_http(url: str) -> None:
+    """With or without TLS, port, path and query."""
+    assert load(webhook_url=url)[0].webhook_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example/a",
+        "ftp://hooks.example",
+        "http://",
+        "http:///path",
+        "http://user:word@host/",
+        "http://host:0/",
+        "http://host:99999/",
+        "http://host:port/",
+        "http://[::1/",
+        "http://host/a b",
+        "http://host/\r\nx: y",
+        "http://höst/",
+    ],
+)
+def test_another_webhook_is_refused(url: str) -> None:
+    """What cannot be posted to, or could break a request, is found at the start."""
+    (problem,) = problems(webhook_url=url)
+
+    assert problem.startswith("--webhook-url: ")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_never_shown(name: str) -> None:
+    """Not where it is wrong, and not where settings are printed or dumped."""
+    wrong = {"webhook_url": "ftp://t0ken", "webhook_secret": "whsec_t0ken"}[name]
+    (problem,) = problems(**{name: wrong})
+    assert "t0ken" not in problem
+
+    secret = EXAMPLES[name][0]
+    flags: dict[str, Any] = {name: secret}
+    settings, _ = load(**flags)
+    for shown in (repr(settings), str(getattr(settings, name)), settings.model_dump_json()):
+        assert secret not in shown

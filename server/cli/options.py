@@ -64,7 +64,7 @@ def setting_help(name: str) -> str:
 
 def _default(name: str) -> str:
     value = Settings.model_fields[name].default
-    return str(value)
+    return str(value) or "none"
 
 
 def _metavar(annotation: Any) -> str:

@@ -25,6 +25,7 @@ from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
+from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
@@ -58,6 +59,7 @@ class Control:
         self._channel = channel
         self._totals = Totals()
         self._store = Store(settings.state_dir)
+        self._notifier = Notifier(settings, self._store)
         self._fleet = Fleet(self)
         self._intents = Intents.read(settings.state_dir)
         self._intake = Intake(settings)
@@ -100,6 +102,7 @@ class Control:
                 self._report_when_ready(),
                 self._tidy_forever(),
                 self._keep_store(),
+                self._notify(),
                 self._watch_rows(),
             )
         ]
@@ -142,6 +145,10 @@ class Control:
         await self._router.until(self._is_ready)
         await store_keeping.keep(self._store)
 
+    async def _notify(self) -> None:
+        await self._router.until(self._is_ready)
+        await self._notifier.run()
+
     async def _watch_rows(self) -> None:
         """Watch rows when all is served, or when that takes too long to wait for."""
         with contextlib.suppress(TimeoutError):
@@ -183,6 +190,7 @@ class Control:
         return [
             *exposition.collect(sources),
             *store_metrics.collect(self._store.health),
+            *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
         ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from server.config import Settings
+from server.config import SECRETS, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ class Charter:
 def encode_charter(charter: Charter) -> bytes:
     """Write a charter as one line."""
     fields = {name: getattr(charter, name) for name in Charter.__slots__ if name != "settings"}
-    return orjson.dumps({**fields, "settings": charter.settings.model_dump(mode="json")}) + b"\n"
+    settings = charter.settings.model_dump(mode="json")
+    for name in SECRETS:  # A dump masks them; this line is seen by the child only.
+        settings[name] = getattr(charter.settings, name).get_secret_value()
+    return orjson.dumps({**fields, "settings": settings}) + b"\n"
 
 
 def decode_charter(line: bytes) -> Charter:

@@ -30,7 +30,7 @@ def test_every_setting_is_in_the_help_with_variable_and_default(name: str) -> No
     text = help_of("serve", "400")
     field = Settings.model_fields[name]
 
-    assert f"[TIDEGATE_{name.upper()}; default {field.default}]" in text
+    assert f"[TIDEGATE_{name.upper()}; default {str(field.default) or 'none'}]" in text
     assert field.description is not None
     assert " ".join(field.description.split()) in text
     if name != "repository":

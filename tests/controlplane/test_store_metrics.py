@@ -1,16 +1,22 @@
-"""Metrics of the store: each number of its health, by its documented name."""
+"""Metrics of the store and the webhook: each number by its documented name."""
 
+from collections.abc import Iterable
+
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.controlplane import exposition, store_metrics
 from server.store.database import Health
 
 
-def samples(health: Health) -> dict[str, float]:
-    """Return what a scrape shows of a store's health."""
-    page, _ = exposition.render(store_metrics.collect(health), "")
-    families = text_string_to_metric_families(page.decode())
-    return {sample.name: sample.value for family in families for sample in family.samples}
+def samples(families: Iterable[Metric]) -> dict[str, float]:
+    """Return what a scrape shows of families, by name and labels."""
+    page, _ = exposition.render(families, "")
+    return {
+        " ".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    }
 
 
 def test_every_number_of_the_health_is_exported() -> None:
@@ -25,7 +31,7 @@ def test_every_number_of_the_health_is_exported() -> None:
         pending=2,
     )
 
-    assert samples(health) == {
+    assert samples(store_metrics.collect(health)) == {
         "tidegate_store_writable": 0,
         "tidegate_store_last_write_timestamp_seconds": 1.5e9,
         "tidegate_store_bytes": 4096,
@@ -33,4 +39,14 @@ def test_every_number_of_the_health_is_exported() -> None:
         "tidegate_store_failures_total": 3,
         "tidegate_store_files_set_aside_total": 1,
     }
-    assert samples(Health())["tidegate_store_writable"] == 1
+    assert samples(store_metrics.collect(Health()))["tidegate_store_writable"] == 1
+
+
+def test_tries_are_exported_by_outcome() -> None:
+    """Also those that have not happened, so that a first failure is seen as an increase."""
+    assert samples(store_metrics.webhook({"ok": 2, "failed": 0, "given_up": 1}, 4)) == {
+        "tidegate_webhook_tries_total ok": 2,
+        "tidegate_webhook_tries_total failed": 0,
+        "tidegate_webhook_tries_total given_up": 1,
+        "tidegate_webhook_waiting_events": 4,
+    }

@@ -33,6 +33,7 @@ all_settings = st.builds(
     max_delay_ms=st.floats(0, 10_000),
     stuck_seconds=st.floats(0.1, 100),
     log_format=st.sampled_from(["auto", "text", "json"]),
+    webhook_secret=words.filter(lambda secret: not secret.startswith("whsec_")),
 )
 charters = st.builds(
     Charter,
