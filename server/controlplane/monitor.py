@@ -71,6 +71,8 @@ class Monitor:
         """Rows of versions, or of files, that were not watched when they came."""
         self.alarms: Counter[tuple[str, str, str]] = Counter()
         """Alerts that began to fire, by model, version and rule."""
+        self.wake_notifier: Callable[[], None] | None = None
+        """To be called when there is something to tell a webhook; None without one."""
         self._settings = settings
         self._store = store
         self._models = models
@@ -278,24 +280,17 @@ class Monitor:
 
     async def _flush(self, now: float) -> None:
         """Write what is new; if that fails, it waits for the next time."""
-        batches: list[tuple[Observer, Batch]] = []
-        for key, watched in self.watched.items():
-            observer = watched.observer
-            if observer is not None:
-                cells, opened = observer.unsaved(now)
-                states = monitor_store.states_of(
-                    key, observer.profile, observer.alerts, self._states
-                )
-                events = tuple(self._logged.get(key, ()))
-                subject = Subject(*key, observer.profile.hash)
-                batch = Batch(subject, cells, opened, states, events)
-                if not batch.is_empty:
-                    batches.append((observer, batch))
+        batches = self._batches(now)
         if not batches:
             return
         try:
             await self._open_store()
-            await self._store.run(monitor_store.work_of_saving([one for _, one in batches], now))
+            new = [batch for _, batch in batches]
+            news = monitor_store.news_of(
+                self._states, new, self._plans(), is_told=self.wake_notifier is not None
+            )
+            work = monitor_store.work_of_saving(new, news, now)
+            await self._store.run(work, is_durable=any(batch.events for batch in new))
         except StoreUnavailable:
             return  # The store has said so itself.
         for observer, batch in batches:
@@ -303,6 +298,23 @@ class Monitor:
             self._states.update(batch.states)
             key = (batch.subject.model, batch.subject.version)
             self._logged[key] = self._logged.get(key, [])[len(batch.events) :]
+        if self.wake_notifier is not None and news.events:
+            self.wake_notifier()
+
+    def _batches(self, now: float) -> list[tuple[Observer, Batch]]:
+        batches: list[tuple[Observer, Batch]] = []
+        for key, watched in self.watched.items():
+            observer = watched.observer
+            if observer is not None:
+                cells, opened = observer.unsaved(now)
+                alerts = observer.alerts
+                states = monitor_store.states_of(key, observer.profile, alerts, self._states)
+                events = tuple(self._logged.get(key, ()))
+                subject = Subject(*key, observer.profile.hash)
+                batch = Batch(subject, cells, opened, states, events)
+                if not batch.is_empty:
+                    batches.append((observer, batch))
+        return batches
 
     async def _open_store(self) -> None:
         """Take over what an earlier process left, once."""

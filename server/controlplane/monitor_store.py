@@ -7,16 +7,19 @@ Concurrency: `work` functions run on the store's thread and touch nothing but th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from server.monitoring import notifier
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert
 from server.monitoring.drift import WHOLE, Key, Reading
+from server.monitoring.notifier import KEY_PREFIX, News
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
 from server.statistics.sequential import Alert, AlertState
 from server.statistics.window import HOUR_SECONDS, Cell
 from server.store.keys import AlertKey, Subject
+from server.wire.desired import ModelPlan
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -161,11 +164,28 @@ def work_of_loading(subject: Subject, now: float) -> "Callable[[Connection], lis
     return work
 
 
-def work_of_saving(batches: Sequence[Batch], now: float) -> "Callable[[Connection], None]":
-    """Return the transaction that writes what is new of several versions."""
+def news_of(
+    before: States, batches: Sequence[Batch], plans: Mapping[str, ModelPlan], *, is_told: bool
+) -> News:
+    """Return what changes for a webhook when `batches` change the states that were `before`.
+
+    Without one, `is_told` is False and there are no events.
+    """
+    after = dict(before)
+    for batch in batches:
+        after.update(batch.states)
+    served = {(model, version) for model, plan in plans.items() for version in plan.versions}
+    news = notifier.news(before, after, served)
+    return news if is_told else replace(news, events=())
+
+
+def work_of_saving(
+    batches: Sequence[Batch], news: News, now: float
+) -> "Callable[[Connection], None]":
+    """Return the transaction that writes what is new of several versions, and whom to tell."""
 
     def work(connection: "Connection") -> None:
-        from server.store import alerts, windows
+        from server.store import alerts, outbox, windows
 
         for batch in batches:
             if batch.cells or batch.open_cell is not None:
@@ -174,6 +194,9 @@ def work_of_saving(batches: Sequence[Batch], now: float) -> "Callable[[Connectio
             for event in batch.events:
                 change = (event.before, event.after)
                 alerts.append_log(connection, event.key, change, event.evidence, event.at_seconds)
+        outbox.settle(connection, KEY_PREFIX, news.outstanding)
+        for one in news.events:
+            outbox.put(connection, one.event_id, one.dedupe_key, one.body, now)
 
     return work
 

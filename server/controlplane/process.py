@@ -75,6 +75,8 @@ class Control:
             lambda: self._router.state.models,
             lambda: self._router.is_settled,
         )
+        if self._notifier.is_on:
+            self._monitor.wake_notifier = self._notifier.wake
         self._server = _Server(
             uvicorn.Config(
                 build_app(

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,9 @@ from server.store.keys import AlertKey
 
 Alerts = Mapping[AlertKey, tuple[AlertState, Mapping[str, Any]]]
 """State of each alert, and what it rests on."""
+
+KEY_PREFIX = "alert "
+"""Of keys in the outbox, which others may use as well."""
 
 EVENT_TYPE = "io.tidegate.alert.firing"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -48,39 +52,42 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a change of alerts means for the outbox; what is settled comes first."""
+    """What alerts mean for the outbox."""
 
-    settled: tuple[str, ...]
-    """Keys of models and rules of which nothing fires any more."""
+    outstanding: frozenset[str]
+    """Keys of models and rules of which something fires: all others are free."""
     events: tuple[Event, ...]
+    """What to put in, unless its key is taken."""
 
 
 def dedupe_key(model: str, rule: str) -> str:
     """Return what has one outstanding event at most."""
-    return orjson.dumps([model, rule]).decode()
+    return f"{KEY_PREFIX}{rule} {model}"
 
 
-def news(before: Alerts, after: Alerts) -> News:
+def news(before: Alerts, after: Alerts, served: AbstractSet[tuple[str, str]]) -> News:
     """Return what is to be told when alerts change from `before` to `after`.
 
-    Both hold all alerts there are; one that is missing does not fire.
+    Both hold all alerts there are. Those of versions that are not `served`, pairs of model and
+    version, do not count: a version that has been replaced keeps nothing outstanding.
     """
-    were = _firing(before)
-    are = _firing(after)
-    settled = [dedupe_key(*group) for group in sorted(were.keys() - are.keys())]
+    were = _firing(before, served)
+    are = _firing(after, served)
     events = [
         _event(group, {key: after[key] for key in keys})
         for group, keys in sorted(are.items())
         if keys - were.get(group, set())
     ]
-    return News(tuple(settled), tuple(events))
+    return News(frozenset(dedupe_key(*group) for group in are), tuple(events))
 
 
-def _firing(alerts: Alerts) -> dict[tuple[str, str], set[AlertKey]]:
-    """Return the alerts that fire, by model and rule."""
+def _firing(
+    alerts: Alerts, served: AbstractSet[tuple[str, str]]
+) -> dict[tuple[str, str], set[AlertKey]]:
+    """Return the alerts of what is served that fire, by model and rule."""
     groups: dict[tuple[str, str], set[AlertKey]] = {}
     for key, (state, _) in alerts.items():
-        if state.alert is Alert.FIRING:
+        if state.alert is Alert.FIRING and (key.model, key.version) in served:
             groups.setdefault((key.model, key.rule), set()).add(key)
     return groups
 

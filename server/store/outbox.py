@@ -8,6 +8,7 @@ events are sent, nor when a failed one is tried again.
 Concurrency: the store's thread.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,17 +92,21 @@ def failed(connection: Connection, event_id: str, error: str, next_try: float | 
     )
 
 
-def settle(connection: Connection, dedupe_key: str) -> bool:
-    """Free a key: what its event is about is over. The event is still sent if it waits.
+def settle(connection: Connection, prefix: str, outstanding: AbstractSet[str]) -> int:
+    """Free all keys that begin with `prefix`, but for those that are `outstanding`; count them.
 
-    Returns whether the key was taken.
+    What their events are about is over. Events that wait are sent all the same.
     """
     freeing = (
         update(OUTBOX)
-        .where(OUTBOX.c.dedupe_key == dedupe_key, OUTBOX.c.is_outstanding)
+        .where(
+            OUTBOX.c.is_outstanding,
+            OUTBOX.c.dedupe_key.startswith(prefix, autoescape=True),
+            OUTBOX.c.dedupe_key.not_in(outstanding),
+        )
         .values(is_outstanding=False)
     )
-    return connection.execute(freeing).rowcount > 0
+    return connection.execute(freeing).rowcount
 
 
 def count(connection: Connection) -> dict[Outcome, int]:

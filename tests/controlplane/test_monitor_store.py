@@ -9,6 +9,7 @@ from server.controlplane import monitor_store
 from server.controlplane.monitor_store import Batch
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert
 from server.monitoring.drift import WHOLE, Key, Reading
+from server.monitoring.notifier import News
 from server.monitoring.rate_plans import Rule
 from server.statistics.sequential import Alert, AlertState
 from server.statistics.window import Cell
@@ -18,6 +19,7 @@ from server.store.keys import AlertKey, Subject
 from server.store.windows import load_cells, load_subjects
 from tests.support.references import normal_profile
 
+NO_NEWS = News(frozenset(), ())
 PROFILE = normal_profile(2, 500)
 VERSION = ("m", "7")
 READING = Reading(3, 900, 5.0, 1e-12, 3.5, "location up", 640.0)
@@ -104,7 +106,7 @@ def test_a_flush_is_one_transaction_that_can_be_read_back(tmp_path: Path) -> Non
     async def run() -> None:
         store = Store(tmp_path)
         batch = Batch(subject, cells[:2], cells[2], states, [event])
-        await store.run(monitor_store.work_of_saving([batch], 60.0))
+        await store.run(monitor_store.work_of_saving([batch], NO_NEWS, 60.0))
         assert not batch.is_empty
         found = await store.run(monitor_store.work_of_opening())
         assert monitor_store.alerts_of(VERSION, PROFILE, found) == ALERTS
@@ -112,7 +114,7 @@ def test_a_flush_is_one_transaction_that_can_be_read_back(tmp_path: Path) -> Non
         assert [cell.counts.tolist() for cell in loaded] == [[0, 7], [1, 7], [2, 7]]
         assert len(await store.run(lambda one: read_log(one, "m", 9))) == 1
         fresh = Batch(subject, [], Cell(9.0, 9.5, np.array([1, 1])), {}, [])
-        await store.run(monitor_store.work_of_saving([fresh], 61.0))
+        await store.run(monitor_store.work_of_saving([fresh], NO_NEWS, 61.0))
         assert len(await store.run(lambda one: load_cells(one, subject, 0.0))) == 4
         await store.run(monitor_store.work_of_forgetting(frozenset({("m", "8")})))
         assert await store.run(load_subjects) == set()

@@ -35,7 +35,7 @@ def old_and_new(connection: Connection) -> None:
         at = now - days * DAY_SECONDS
         outbox.put(connection, f"e{days}", f"k{days}", b"", at)
         outbox.done(connection, f"e{days}")
-        outbox.settle(connection, f"k{days}")
+    outbox.settle(connection, "k", set())
 
 
 def left(connection: Connection) -> tuple[int, int, int]:
