@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from server.dataplane.batch_columns import CLOSED_CODES, Columns
+from server.dataplane.reducing import Reducer, total_bytes
 from server.engine.batcher import FinishedBatch
 from server.tensors import Array, Signature, TensorSpec
 from server.wire import record, tally
@@ -57,6 +58,7 @@ class VersionTelemetry:
         self._digest = digest
         self._signature = signature or Signature((), ())
         self._row_bytes = _row_bytes(self._signature) if is_batched else None
+        self._reducer = Reducer(self._signature, owner.max_row_bytes)
         self._arrived: list[float] = []
         self._spans: list[float] = []
         self._batches = array("d")
@@ -117,12 +119,18 @@ class VersionTelemetry:
             arrays = [*batch.inputs, *batch.outputs]
             if any(array.shape[:1] != (batch.rows,) for array in arrays):
                 return _NO_TENSORS
-            size = sum(map(_size, arrays))
+            size = total_bytes(arrays)
             shapes = tuple(array.shape[1:] for array in arrays)
+        inputs, outputs = batch.inputs, batch.outputs
         if size > self._owner.max_row_bytes * batch.rows:
-            return _NO_TENSORS
+            inputs, outputs = self._reducer.reduce(batch)
+            if not (inputs or outputs):
+                return _NO_TENSORS
+            size = total_bytes((*inputs, *outputs))
+            shapes = tuple((array.dtype.names, array.shape[1:]) for array in (*inputs, *outputs))
+            shapes = (bool(inputs), *shapes)
         group = self._groups.setdefault(shapes, len(self._groups) + 1)
-        self._kept.setdefault(group, []).append((batch.inputs, batch.outputs))
+        self._kept.setdefault(group, []).append((inputs, outputs))
         self._kept_bytes += size
         return group
 
@@ -179,13 +187,8 @@ def _row_bytes(signature: Signature) -> int | None:
     return total
 
 
-def _size(array: Array) -> int:
-    """Return the bytes of an array, text counted by its characters."""
-    return sum(map(len, array.ravel().tolist())) if array.dtype == object else array.nbytes
-
-
 def _joined(specs: tuple[TensorSpec, ...], batches: list[list[Array]]) -> list[NamedTensor]:
-    if not batches:
+    if not any(batches):
         return []
     return [
         NamedTensor(

@@ -248,7 +248,10 @@ def probability_outputs(signature: Signature, outputs: Mapping[str, Array]) -> d
     for spec in signature.outputs:
         if (spec.row_items or 0) < 2 or not spec.datatype.is_float or spec.name not in outputs:
             continue
-        rows = flat_rows(outputs[spec.name], spec.datatype.name).astype(np.float64)
+        flat = flat_rows(outputs[spec.name], spec.datatype.name)
+        if flat.dtype.names:
+            continue  # Rows that were reduced are known by summaries only.
+        rows = flat.astype(np.float64)
         rows = rows[np.isfinite(rows).all(axis=1)]
         if not len(rows) or rows.shape[1] < 2:
             continue
@@ -271,7 +274,7 @@ def _columns(spec: TensorSpec, side: Side, names: Sequence[str] | None) -> Itera
     if not spec.shape or items == 0:
         return
     if items is None or items > (MAX_NAMED_VALUES if names else MAX_VALUES):
-        for take in _summaries(spec):
+        for take in summaries_of(spec):
             yield column(f"{spec.name}.{take.replace(':', '')}", take, Kind.NUMBER)
         return
     has_names = len(names or ()) == items
@@ -281,7 +284,7 @@ def _columns(spec: TensorSpec, side: Side, names: Sequence[str] | None) -> Itera
         yield column(name, f"{VALUE}{place}", _natural_kind(spec, side))
 
 
-def _summaries(spec: TensorSpec) -> tuple[str, ...]:
+def summaries_of(spec: TensorSpec) -> tuple[str, ...]:
     """Return what a large tensor is watched as; the values of one of open size have no places."""
     if spec.datatype.is_text:
         return ()

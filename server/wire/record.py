@@ -35,7 +35,11 @@ BATCH_COLUMNS = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class NamedTensor:
-    """One input or output of all the batches of a record, rows behind each other."""
+    """One input or output of all the batches of a record, rows behind each other.
+
+    A structured array of float64 fields, shape (rows,), where a large tensor was reduced to a few
+    columns in the worker: see `monitoring/taking.py`.
+    """
 
     name: str
     datatype: str
@@ -56,7 +60,7 @@ class BatchRecords:
     waits: NDArray[np.float32]
     """Seconds that each request waited, batch by batch."""
     inputs: list[NamedTensor]
-    """Empty when rows are too large for the river."""
+    """Empty when rows are too large for the river, and cannot be reduced."""
     outputs: list[NamedTensor]
 
     @property
@@ -71,12 +75,13 @@ def encode(records: BatchRecords) -> list[bytes | memoryview]:
     described: dict[str, list[list[Any]]] = {"inputs": [], "outputs": []}
     for side, tensors in (("inputs", records.inputs), ("outputs", records.outputs)):
         for tensor in tensors:
+            shape, fields = tensor.array.shape, tensor.array.dtype.names
             column: bytes | memoryview = (
                 orjson.dumps(tensor.array.ravel().tolist())
-                if tensor.datatype == "BYTES"
+                if tensor.datatype == "BYTES" and not fields
                 else np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8).data
             )
-            described[side].append([tensor.name, tensor.datatype, tensor.array.shape, len(column)])
+            described[side].append([tensor.name, tensor.datatype, shape, len(column), fields])
             columns.append(column)
     head = orjson.dumps(
         {
@@ -105,10 +110,13 @@ def decode(message: memoryview) -> BatchRecords:
     sides: dict[str, list[NamedTensor]] = {}
     for side in ("inputs", "outputs"):
         tensors = []
-        for name, datatype, shape, size in head[side]:
+        for name, datatype, shape, size, fields in head[side]:
             column = message[at : at + size]
-            data = orjson.loads(column) if datatype == "BYTES" else column
-            array = to_array(data, DATATYPES[datatype], tuple(shape))
+            if fields:
+                array = np.frombuffer(column, [(one, "<f8") for one in fields]).reshape(shape)
+            else:
+                data = orjson.loads(column) if datatype == "BYTES" else column
+                array = to_array(data, DATATYPES[datatype], tuple(shape))
             tensors.append(NamedTensor(name, datatype, array))
             at += size
         sides[side] = tensors

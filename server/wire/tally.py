@@ -149,7 +149,7 @@ def encode(model: str, version: str, tally: Tally) -> bytes:
                 ]
                 for rows, size in tally.sizes.items()
             },
-            "broken": [[*key, rows] for key, rows in tally.broken.items()],
+            "broken": [[*key, rows] for key, rows in sorted(tally.broken.items())],
             "last": tally.last_milliseconds,
         }
     )

@@ -322,15 +322,15 @@ def test_many_bytes_are_sent_before_the_timer() -> None:
     [
         (FIXED, rows(1, 2), True),
         (OPEN, rows(1, 2, width=3), True),
-        (OPEN, rows(1, 2, width=4), False),
+        (OPEN, rows(1, 2, width=5), False),
         (TEXT, np.array([["twelve chars"], [""]], object), True),
         (TEXT, np.array([["twelve chars"], ["twelve chars and more"]], object), False),
     ],
 )
-def test_rows_that_are_too_large_go_without_their_tensors(
+def test_a_side_that_is_too_large_stays_where_it_is(
     signature: Signature, x: Array, is_sent: bool
 ) -> None:
-    """The bound is per row on average, outputs included; the batch itself is still told."""
+    """The bound is per row on average; the other side, and the batch itself, are still told."""
 
     async def scenario(river: River, telemetry: Telemetry) -> None:
         version = of_version(telemetry, signature)
@@ -340,7 +340,8 @@ def test_rows_that_are_too_large_go_without_their_tensors(
 
         [sent] = river.records
         assert sent.batches["rows"].tolist() == [2]
-        assert bool(sent.inputs) is bool(sent.outputs) is is_sent
+        assert sent.outputs[0].array.tolist() == y.tolist()
+        assert bool(sent.inputs) is is_sent
         if is_sent:
             assert sent.inputs[0].array.tolist() == x.tolist()
 
@@ -357,12 +358,13 @@ def test_batches_of_other_shapes_go_in_records_of_their_own() -> None:
         version.batch(batch(rows(9), error=ModelFailed("the model failed")), 10.5, all_ok=False)
         telemetry.flush()
 
-        by_width = {one.inputs[0].array.shape[1] if one.inputs else 0: one for one in river.records}
+        by_width = {one.inputs[0].array.shape[1:]: one for one in river.records}
         assert len(river.records) == 3
-        assert by_width[2].inputs[0].array[:, 0].tolist() == [0, 2]
-        assert by_width[5].inputs[0].array[:, 0].tolist() == [1, 3]
-        assert by_width[5].outputs[0].array[:, 0].tolist() == [1, 3]
-        assert by_width[0].batches["rows"].tolist() == [1]
+        assert by_width[2,].inputs[0].array[:, 0].tolist() == [0, 2]
+        assert by_width[5,].inputs[0].array[:, 0].tolist() == [1, 3]
+        assert by_width[5,].outputs[0].array[:, 0].tolist() == [1, 3]
+        assert by_width[()].batches["rows"].tolist() == [1]
+        assert by_width[()].inputs[0].array["max"].tolist() == [4]
         assert river.totals["m", "1"].batches == 5
 
     with_river(scenario)

@@ -256,7 +256,8 @@ def test_rows_in_parts_are_the_same_as_at_once() -> None:
             for row in range(6)
         ]
         joined = np.concatenate([part.numbers for part in parts])
-        assert joined == pytest.approx(whole.numbers, rel=1e-6)
+        # Projections are sums of many numbers of both signs, which round otherwise in other order.
+        assert joined == pytest.approx(whole.numbers, rel=1e-6, abs=1e-5)
         for at, words in enumerate(whole.words):
             assert [next(iter(part.words[at])) for part in parts] == list(words)
 

@@ -12,6 +12,7 @@ from server.monitoring.taking import (
     PROJECTIONS,
     SUMMARIES,
     flat_rows,
+    reduced,
     take_numbers,
     take_words,
 )
@@ -143,3 +144,19 @@ def test_rows_are_flat() -> None:
     assert flat_rows(fp32_to_bf16(np.array([1.5], np.float32)), "BF16").tolist() == [[1.5]]
     with pytest.raises(ValueError, match="no rows"):
         flat_rows(np.array(1.0), "FP64")
+
+
+def test_rows_that_were_reduced_have_their_columns_and_no_others() -> None:
+    """What was not taken where they came from cannot be taken later."""
+    rows = np.arange(24, dtype=np.float32).reshape(2, 12)
+    there = reduced(rows, ("max", "mean"))
+
+    assert there.shape == (2,)
+    assert flat_rows(there, "FP32") is there
+    assert take_numbers(there, ("mean", "max")).tolist() == [[5.5, 11], [17.5, 23]]
+    with pytest.raises(ValueError, match="have no"):
+        take_numbers(there, ("mean", "std"))
+    with pytest.raises(ValueError, match="have no"):
+        take_numbers(there, ("value:0",))
+    with pytest.raises(ValueError, match="no words"):
+        take_words(there, "label")

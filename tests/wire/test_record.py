@@ -21,7 +21,10 @@ def tensors(draw: st.DrawFn) -> NamedTensor:
     datatype = draw(st.sampled_from(list(DATATYPES.values())))
     shape = draw(shapes)
     array: Array
-    if datatype.is_text:
+    if draw(st.integers(0, 5)) == 0:
+        fields = np.dtype([("mean", "<f8"), ("projection:3", "<f8")])
+        array = draw(arrays(fields, st.integers(0, 4)))
+    elif datatype.is_text:
         array = draw(arrays(object, shape, elements=texts))
     elif datatype.name == "BOOL":
         array = draw(arrays(bool, shape))
