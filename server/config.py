@@ -197,7 +197,7 @@ class Settings(ModelSettings):
     stuck_seconds: float = Field(30.0, gt=0)
     """A process whose event loop does not turn for this long is killed and replaced."""
     river_max_row_bytes: int = Field(16 * KIB, ge=0)
-    """Bytes of a row's inputs or outputs up to which monitoring gets them whole, not as summaries."""
+    """Bytes of a row's inputs or outputs that monitoring gets whole; of more, summaries."""
 
     monitor: Literal["on", "off"] = "on"
     """Whether rows are counted and held to their reference."""
