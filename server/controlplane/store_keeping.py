@@ -1,7 +1,7 @@
-"""Keep the store from growing: join old counts, drop what is too old to be asked for.
+"""Keep the store from growing, and notice when it can be written again.
 
-Decides how often, and how long the log of alerts and delivered events are kept. How counts are
-joined is decided in `statistics/window.py`.
+Decides how often old counts are joined, and how long the log of alerts and delivered events are
+kept. How counts are joined is decided in `statistics/window.py`.
 
 Lifetime: `keep` is one task for the life of control. Its first round opens the file, so a store
 that cannot be used is seen soon after the start.
@@ -9,6 +9,7 @@ that cannot be used is seen soon after the start.
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -25,15 +26,29 @@ KEEP_ALERT_LOG_SECONDS = 400 * DAY_SECONDS
 """As long as the coarsest counts."""
 KEEP_EVENTS_SECONDS = 30 * DAY_SECONDS
 
+LOOK_SECONDS = 5.0
+
 log = structlog.get_logger()
 
 
-async def keep(store: Store, every_seconds: float = HOUR_SECONDS) -> None:
-    """Tidy the store now and then, for ever; when it cannot be used, the next time."""
+async def keep(store: Store, look_seconds: float = LOOK_SECONDS) -> None:
+    """Tidy the store every hour, for ever, and see whether it has recovered from a fault.
+
+    Whoever has something to write finds that out first. An idle gateway would not, and seem to be
+    broken for as long as it is idle.
+    """
+    loop = asyncio.get_running_loop()
+    tidied, failures = -math.inf, 0
     while True:
+        health = store.health
         with contextlib.suppress(StoreUnavailable):  # The store has said so itself.
-            await store.run(_tidy)
-        await asyncio.sleep(every_seconds)
+            if loop.time() - tidied >= HOUR_SECONDS:
+                tidied = loop.time()
+                await store.run(_tidy)
+            elif not health.is_writable and health.failures == failures:
+                await store.probe()
+        failures = store.health.failures
+        await asyncio.sleep(look_seconds)
 
 
 def _tidy(connection: "Connection") -> None:

@@ -114,6 +114,16 @@ class Store:
             raise done.error
         return cast("T", done.result)
 
+    async def probe(self) -> None:
+        """Write something that is there already, to learn whether writing works.
+
+        Raises:
+            StoreUnavailable: it does not.
+
+        """
+        statement = "UPDATE alembic_version SET version_num = version_num"
+        await self.run(lambda connection: connection.exec_driver_sql(statement))
+
     async def close(self) -> None:
         """Finish what waits, and close the file."""
         self._is_closed = True

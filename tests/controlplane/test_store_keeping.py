@@ -1,21 +1,24 @@
 """The store does not grow for ever, and a round that fails is followed by the next."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import pytest
 from sqlalchemy import Connection
 
 from server.controlplane import store_keeping
+from server.errors import StoreUnavailable
 from server.statistics.sequential import Alert
 from server.statistics.window import DAY_SECONDS, Cell
 from server.store import alerts, outbox, windows
-from server.store.database import Store
+from server.store.database import Health, Store
 from server.store.keys import AlertKey, Subject
 
 SUBJECT = Subject("m", "1", "hash")
@@ -79,23 +82,60 @@ def test_what_is_old_is_joined_or_dropped(tmp_path: Path) -> None:
     assert (entries, events) == (1, 1)
 
 
-def test_a_round_that_fails_is_followed_by_another(tmp_path: Path) -> None:
-    """The store is opened as soon as it can be, and nothing ends because it could not."""
+def test_a_store_that_can_be_written_again_is_seen(tmp_path: Path) -> None:
+    """Also when nothing has to be written; and the store is left alone after that."""
 
-    async def main() -> bool:
+    async def main() -> None:
         store = Watched(tmp_path / "state")
-        keeping = asyncio.create_task(store_keeping.keep(store, every_seconds=0.0))
+        keeping = asyncio.create_task(store_keeping.keep(store, look_seconds=0.0))
         await store.over.acquire()
-        assert store.health.failures > 0
+        await store.over.acquire()
+        assert store.health.failures >= 2
         (tmp_path / "state").mkdir()
-        while not store.health.size_bytes:
+        while not store.health.is_writable:
             await store.over.acquire()
-        is_over = keeping.done()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert store.health.pending == 0
+        assert not keeping.done()
         keeping.cancel()
         await store.close()
-        return is_over
 
-    assert not asyncio.run(main())
+    asyncio.run(main())
+
+
+class Broken(Store):
+    """A store that cannot be written, and which others try to write, or not."""
+
+    def __init__(self, state_dir: Path, *, is_idle: bool) -> None:
+        super().__init__(state_dir)
+        self.probes = 0
+        self._failed = itertools.repeat(1) if is_idle else itertools.count()
+
+    @property
+    def health(self) -> Health:
+        return Health(is_writable=False, failures=next(self._failed))
+
+    async def run(self, *_: object, **__: object) -> NoReturn:
+        raise StoreUnavailable("the store cannot be used: database or disk is full")
+
+    async def probe(self) -> None:
+        self.probes += 1
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_only_an_idle_store_is_probed(tmp_path: Path, is_idle: bool) -> None:
+    """A write that would fit is no proof that those fit that are due."""
+
+    async def main() -> int:
+        store = Broken(tmp_path, is_idle=is_idle)
+        keeping = asyncio.create_task(store_keeping.keep(store, look_seconds=0.0))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        keeping.cancel()
+        return store.probes
+
+    assert (asyncio.run(main()) > 0) is is_idle
 
 
 def test_control_starts_without_sqlalchemy() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Connection, text
 
 from server.errors import StoreUnavailable
@@ -128,15 +129,25 @@ def test_health_tells_whether_writing_works(tmp_path: Path) -> None:
         await attempt(write)
         await attempt(lambda _: 1 // 0)
         await attempt(read)
+        (tmp_path / "state").rename(tmp_path / "away")
+        await attempt(read)
+        (tmp_path / "away").rename(tmp_path / "state")
+        await attempt(read)
+        await store.probe()
+        seen.append(store.health)
         await store.close()
 
-    asyncio.run(main())
-    assert [one.is_writable for one in seen] == [False, False, False, True, True, True]
-    assert [one.failures for one in seen] == [1, 2, 2, 2, 2, 2]
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(main())
+    logged = [line["event"] for line in lines if line["event"] != "store_opened"]
+    told = ["store_unavailable", "store_writable_again"]
+    assert logged == [*told, "store_gone", *told]
+    assert [one.is_writable for one in seen] == [False] * 3 + [True] * 3 + [False] * 2 + [True]
+    assert [one.failures for one in seen] == [1, 2, 2, 2, 2, 2, 3, 3, 3]
     assert {one.last_error for one in seen[:3]} == {
         "the store cannot be used: unable to open database file"
     }
-    assert {one.last_error for one in seen[3:]} == {""}
+    assert {one.last_error for one in (*seen[3:6], seen[8])} == {""}
     assert [one.last_write_seconds for one in seen[:3]] == [0, 0, 0]
     assert began <= seen[3].last_write_seconds == seen[5].last_write_seconds <= time.time()
     assert seen[0].size_bytes == 0
