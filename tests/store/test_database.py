@@ -139,9 +139,11 @@ def test_health_tells_whether_writing_works(tmp_path: Path) -> None:
 
     with structlog.testing.capture_logs() as lines:
         asyncio.run(main())
-    logged = [line["event"] for line in lines if line["event"] != "store_opened"]
-    told = ["store_unavailable", "store_writable_again"]
-    assert logged == [*told, "store_gone", *told]
+    assert [line["event"] for line in lines if line["event"] != "store_opened"] == [
+        *(told := ["store_unavailable", "store_writable_again"]),
+        "store_gone",
+        *told,
+    ]
     assert [one.is_writable for one in seen] == [False] * 3 + [True] * 3 + [False] * 2 + [True]
     assert [one.failures for one in seen] == [1, 2, 2, 2, 2, 2, 3, 3, 3]
     assert {one.last_error for one in seen[:3]} == {
