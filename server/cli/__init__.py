@@ -12,6 +12,7 @@ import typer
 import server
 from server.cli.doctor import doctor
 from server.cli.model import model_app
+from server.cli.profile import profile_app
 from server.cli.serve import serve_command
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ def _root(
 app.command("serve")(serve_command)
 app.command("doctor")(doctor)
 app.add_typer(model_app, name="model")
+app.add_typer(profile_app, name="profile")
 
 
 def main() -> None:

@@ -4,16 +4,18 @@ Decides nothing: copies to a scratch directory and verifies there.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from server.config import ModelSettings
 from server.errors import ModelInvalid
-from server.repository.intake_rules import checked_features, model_file_of
+from server.repository.intake_rules import checked_checks, checked_features, model_file_of
 from server.repository.layout import GOLDEN_FILE, VERSION_NAME, scan_model
-from server.repository.model_settings import read_setup
+from server.repository.model_settings import ModelSetup, read_setup
+from server.repository.reference import find_reference
 from server.repository.staging import StillChanging, Store
-from server.repository.verification import VerificationOrder, verify
+from server.repository.verification import Verdict, VerificationOrder, verify
 
 
 def versions_below(path: Path) -> list[Path]:
@@ -40,7 +42,25 @@ def check_folder(path: Path, scratch: Path) -> dict[str, Any]:
         }
 
 
-def _check(path: Path, scratch: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class CheckedVersion:
+    """A version that can be served, as it was found."""
+
+    setup: ModelSetup
+    digest: str
+    model_path: Path
+    """Its copy below the scratch directory."""
+    verdict: Verdict
+
+
+def check_version(path: Path, scratch: Path) -> CheckedVersion:
+    """Check the version at `path`, an absolute one, as control would.
+
+    Raises:
+        ModelInvalid: it cannot be served; says why, and what would help.
+        StillChanging: its files are being written.
+
+    """
     model = scan_model(path.parent, path.parent.parent.resolve())
     folder = model.versions.get(path.name)
     problem = model.problem if folder is None else folder.problem
@@ -62,7 +82,16 @@ def _check(path: Path, scratch: Path) -> dict[str, Any]:
         )
     )
     checked_features(setup, verdict)
-    report = verdict.to_json()
+    return CheckedVersion(setup, staged.digest, staged.path / model_file, verdict)
+
+
+def _check(path: Path, scratch: Path) -> dict[str, Any]:
+    checked = check_version(path, scratch)
+    checked_checks(checked.setup, checked.verdict)
+    reference = find_reference(
+        path, checked.verdict.signature, checked.setup.features, checked.digest
+    )
+    report = checked.verdict.to_json()
     report.update(report.pop("signature"))
-    report["warnings"] = [*setup.warnings, *report["warnings"]]
-    return {"digest": staged.digest, **report}
+    report["warnings"] = [*checked.setup.warnings, *report["warnings"], *reference.warnings]
+    return {"digest": checked.digest, **report}

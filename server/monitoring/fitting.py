@@ -6,10 +6,11 @@ may share a profile, as long as their signatures do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from server.monitoring.columns import Column, layout_of
 from server.monitoring.profile import Profile
-from server.monitoring.taking import VALUE
+from server.monitoring.taking import RANKED, VALUE
 from server.tensors import Signature
 
 _LISTED = 5
@@ -27,7 +28,16 @@ def differences(
         layout = layout_of(signature, features, profile.layout.kinds)
     except ValueError as error:
         return [*found, str(error)]
-    return [*found, *_column_differences(profile.layout.columns, layout.columns)]
+    columns = list(_with_usual_score(profile.layout.columns))
+    return [*found, *_column_differences(columns, layout.columns)]
+
+
+def _with_usual_score(columns: Sequence[Column]) -> Iterator[Column]:
+    """Yield columns, the score of two classes as that of the second: a profile may choose it."""
+    split = {column.tensor for column in columns if column.take in RANKED}
+    for column in columns:
+        is_score = column.tensor in split and column.take == f"{VALUE}0"
+        yield replace(column, take=f"{VALUE}1") if is_score else column
 
 
 def _column_differences(profiled: Sequence[Column], real: Sequence[Column]) -> Iterator[str]:

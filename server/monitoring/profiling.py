@@ -41,7 +41,7 @@ SMALLEST_WINDOW_ROWS = 200
 MIN_WHOLE_ROWS = 50
 """With fewer values, that all are whole numbers may be chance."""
 
-_HALVES_ALPHA = 0.01
+_HALVES_ALPHA = 0.001
 _HALVES_EFFECT = 0.1
 _DIGITS = 6
 

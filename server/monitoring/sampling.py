@@ -86,16 +86,21 @@ class Sampler:
         self._sides: tuple[list[SideSample], list[SideSample]] = ([], [])
 
     def choose(self, rows: int) -> NDArray[np.intp]:
-        """Say which of the next `rows` rows are wanted: their places, rising."""
+        """Say which of the next `rows` rows are wanted: their places, rising.
+
+        If any are, their columns are to be added before the next rows are chosen from.
+        """
         assert self._pending is None, "the rows chosen before have not been added"
         drawn = self._random.random(rows)
         chosen = np.flatnonzero(drawn < self._threshold)
-        self._pending = drawn[chosen]
+        self._pending = drawn[chosen] if len(chosen) else None
         return chosen
 
     def add(self, inputs: Blocks, outputs: Blocks) -> None:
         """Take in the columns of the rows that were chosen."""
-        assert self._pending is not None, "rows are chosen before they are added"
+        if self._pending is None:
+            assert inputs.rows == outputs.rows == 0, "rows are chosen before they are added"
+            return
         self._drawn.append(self._pending)
         self._pending = None
         for parts, blocks in zip(self._sides, (inputs, outputs), strict=True):

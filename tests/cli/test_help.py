@@ -12,6 +12,7 @@ from server.cli import app
 from server.config import Settings
 
 COMMANDS = ["serve", "doctor", "model list", "model load", "model unload", "model check"]
+COMMANDS += ["profile build", "profile show"]
 
 
 def help_of(command: str, width: str = "200") -> str:
@@ -47,7 +48,11 @@ def test_every_command_says_what_it_does_and_gives_an_example(command: str) -> N
 
 @pytest.mark.parametrize(
     ("group", "commands"),
-    [("", ["serve", "doctor", "model"]), ("model", ["list", "load", "unload", "check"])],
+    [
+        ("", ["serve", "doctor", "model", "profile"]),
+        ("model", ["list", "load", "unload", "check"]),
+        ("profile", ["build", "show"]),
+    ],
 )
 def test_a_group_lists_its_commands_with_what_they_do(group: str, commands: list[str]) -> None:
     """Every command is one step away, and a sentence stands beside it."""

@@ -26,6 +26,18 @@ def test_a_profile_fits_its_model() -> None:
     assert differences(profile(version="9", digest="ff"), "risk", SIGNATURE, FEATURES) == []
 
 
+def test_a_profile_may_choose_the_class_of_its_score() -> None:
+    """Either of two is read from the same rows."""
+    columns = [
+        replace(one, column=replace(one.column, take="value:0"))
+        if one.column.name == "p.score"
+        else one
+        for one in profile().columns
+    ]
+
+    assert differences(profile(columns=tuple(columns)), "risk", SIGNATURE, FEATURES) == []
+
+
 @pytest.mark.parametrize(
     ("signature", "words"),
     [

@@ -71,7 +71,7 @@ def test_a_sample_does_not_blur_counts() -> None:
     assert column.counts.to_array().tolist() == count_column(column.bins, value).to_array().tolist()
     assert (column.bins.low, column.bins.high) == (-1000, 1000)
     assert column.counts.bins.max() < 0.07 * 30_000
-    assert column.counts.bins.min() > 0.03 * 30_000
+    assert column.counts.bins.min() > 0.005 * 30_000
 
 
 def test_words_are_counted_by_the_categories_of_all_rows() -> None:
@@ -197,7 +197,7 @@ def test_halves_that_differ_are_told_with_the_way_they_went() -> None:
     """Most certain first; a reference that drifts itself is no good measure."""
     late = np.arange(ROWS) >= ROWS // 2
     inputs = {
-        "x": np.stack([RANDOM.standard_normal(ROWS) + 2 * late, RANDOM.standard_normal(ROWS)], 1),
+        "x": np.stack([RANDOM.standard_normal(ROWS) + 0.5 * late, RANDOM.standard_normal(ROWS)], 1),
         "word": text(
             [["a", "b"][int(one)] for one in RANDOM.uniform(0, 1, ROWS) < 0.3 + 0.3 * late]
         ),
@@ -208,7 +208,7 @@ def test_halves_that_differ_are_told_with_the_way_they_went() -> None:
 
     assert {one.column for one in found} == {"x[0]", "word", "gap"}
     words = {one.column: one.words for one in found}
-    assert words["x[0]"].startswith("location up")
+    assert "location up" in words["x[0]"]
     assert words["gap"] == "more often missing"
     assert found[0].effect > 0.1
     assert built(layout, inputs, OUTPUTS, is_ordered=False)[1] == []

@@ -116,9 +116,8 @@ def test_a_live_stream_that_drifts_from_the_start_is_told() -> None:
     inputs["x"][ROWS // 2 :, 1] += 1
     differences = learned(inputs, outputs, [100] * 10).build("m", "1", "")[1]
 
-    assert [(one.column, one.words.split(",")[0]) for one in differences] == [
-        ("x[1]", "location up")
-    ]
+    assert [one.column for one in differences] == ["x[1]"]
+    assert "location up" in differences[0].words
 
 
 def test_rows_that_do_not_fit_are_refused_and_not_kept() -> None:

@@ -1,0 +1,185 @@
+"""Make the reference profile of a version from a file: what `tidegate profile build` does.
+
+Decides the order: the first rows show which outputs are probabilities, a sample of all rows shows
+where the bins lie, then all rows are counted. The file is read twice and never held. The model is
+asked about the sample twice: to keep its answers would need as much room as the file.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from server.errors import DataInvalid
+from server.monitoring.columns import Kind, Layout, layout_of, probability_outputs
+from server.monitoring.profile import Profile, Source
+from server.monitoring.profiling import Difference, ProfileBuilder
+from server.monitoring.sampling import Sample, Sampler, Words, sample_rows
+from server.monitoring.scoring import ScorePlan, label_words, other_class, plan_score
+from server.monitoring.taking import VALUE
+from server.reference.answering import Answers
+from server.reference.matching import Matching, label_values, match
+from server.reference.tables import Chunk, Table
+from server.statistics.categories import Words as WordCounts
+from server.statistics.categories import count_words
+from server.tensors import Array
+
+DECIDING_ROWS = 512
+MAX_LABELS = 1000
+"""More of them are no classes; the others are not remembered."""
+
+Progress = Callable[[str, float], None]
+"""Told the step that goes on and how much of it is done, 0 to 1."""
+
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What somebody knows of the data."""
+
+    labels: str = ""
+    """The column of labels; empty for none."""
+    positive: str | None = None
+    categorical: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    is_ordered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A profile, and what to tell about it."""
+
+    profile: Profile
+    differences: list[Difference]
+    """Columns whose first half of the rows does not look like the second."""
+    notes: list[str] = field(default_factory=list)
+
+
+class Builder:
+    """One file of one version of a model."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        features: Mapping[str, Sequence[str]],
+        table: Table,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self._answers = answers
+        self._features = features
+        self._table = table
+        self._options = options
+        self._progress = progress
+        others = [*options.ignored, *([options.labels] if options.labels else [])]
+        self._matching: Matching = match(answers.signature, features, table.names, others)
+        self._rows = 0
+        self._labels: WordCounts = Counter()
+
+    def build(self, model: str, version: str, digest: str, source: Source) -> Built:
+        """Read the file and return the profile; `source` need not know the rows.
+
+        Raises:
+            DataInvalid: the file, or what the model answers to it, cannot make one.
+
+        """
+        sample = self._sample(self._layout())
+        plan, notes = None, []
+        if self._options.labels:
+            sample, plan = self._scored(sample)
+            if plan is None:
+                notes.append("the labels are not used: the model answers no probabilities")
+        builder = ProfileBuilder(
+            sample, self._rows, is_ordered=self._options.is_ordered, score=plan
+        )
+        counted = 0
+        for chunk, tensors, labels in self._chunks("counting all rows"):
+            outputs = self._answers.of(tensors, chunk.first_row + np.arange(chunk.rows))
+            layout = sample.layout
+            builder.add(layout.inputs.blocks(tensors), layout.outputs.blocks(outputs), labels)
+            counted += chunk.rows
+        if counted != self._rows:
+            raise DataInvalid(
+                f"the file had {self._rows} rows, then {counted}",
+                fix="try again when nobody writes to it",
+            )
+        profile = builder.build(
+            model, version, digest, replace(source, rows=counted), is_self_reference=False
+        )
+        return Built(profile, builder.differences_of_halves(profile), notes)
+
+    def _layout(self) -> Layout:
+        """Decide the columns by what the model answers to the first rows."""
+        first = next(iter(self._table.chunks()), None)
+        if first is None:
+            raise DataInvalid("the file has no rows", fix="name a file with rows")
+        tensors = {
+            name: array[:DECIDING_ROWS] for name, array in self._matching.tensors(first).items()
+        }
+        signature = self._answers.signature
+        places = np.arange(min(DECIDING_ROWS, first.rows))
+        kinds = probability_outputs(signature, self._answers.of(tensors, places))
+        plain = layout_of(signature, self._features, kinds)
+        known = {column.name for column in plain.columns if column.take.startswith(VALUE)}
+        unknown = [name for name in self._options.categorical if name not in known]
+        if unknown:
+            raise DataInvalid(
+                f"--categorical '{unknown[0][:64]}': no column of the model goes by that name",
+                fix=f"name one of {', '.join(sorted(known)[:10])}",
+            )
+        chosen = dict.fromkeys(self._options.categorical, Kind.CATEGORY)
+        return layout_of(signature, self._features, kinds | chosen)
+
+    def _sample(self, layout: Layout) -> Sample:
+        """Read the file once for its rows, its labels and a sample."""
+        sampler = Sampler(layout, sample_rows(layout))
+        self._rows, self._labels = 0, Counter()
+        for chunk, tensors, labels in self._chunks("looking at the rows"):
+            self._rows += chunk.rows
+            if labels is not None and len(self._labels) < MAX_LABELS:
+                self._labels.update(count_words(list(labels)))
+            chosen = sampler.choose(chunk.rows)
+            if len(chosen):
+                some = {name: array[chosen] for name, array in tensors.items()}
+                outputs = self._answers.of(some, chunk.first_row + chosen)
+                sampler.add(layout.inputs.blocks(some), layout.outputs.blocks(outputs))
+        return sampler.sample()
+
+    def _scored(self, sample: Sample) -> tuple[Sample, ScorePlan | None]:
+        """Decide what to compare with the labels; look again if that is the other class."""
+        sample = _with_lone_score(sample, self._labels)
+        plan = plan_score(sample, self._labels, self._options.positive)
+        if plan is None or not plan.is_of_other_class:
+            return sample, plan
+        sample = self._sample(other_class(sample.layout, plan.column))
+        return sample, plan_score(sample, self._labels, self._options.positive)
+
+    def _chunks(self, step: str) -> Iterator[tuple[Chunk, Tensors, Words | None]]:
+        """Read all rows: as they are, as the model takes them, and their labels."""
+        self._progress(step, 0.0)
+        for chunk in self._table.chunks():
+            labels = None
+            if self._options.labels:
+                labels = label_words(label_values(chunk.columns[self._options.labels]))
+            yield chunk, self._matching.tensors(chunk), labels
+            self._progress(step, chunk.share)
+        self._progress(step, 1.0)
+
+
+def _with_lone_score(sample: Sample, labels: WordCounts) -> Sample:
+    """Take a single output for a probability, if its values and the labels look like that."""
+    columns = sample.layout.outputs.numbers
+    classes = sum(1 for word in labels if word is not None)
+    if len(columns) != 1 or columns[0].take != f"{VALUE}0" or classes > 2:
+        return sample
+    values = sample.sides[1].numbers[:, 0]
+    finite = values[np.isfinite(values)]
+    if not finite.size or finite.min() < 0 or finite.max() > 1:
+        return sample
+    layout = Layout.of(
+        replace(column, kind=Kind.PROBABILITY) if column is columns[0] else column
+        for column in sample.layout.columns
+    )
+    return replace(sample, layout=layout)

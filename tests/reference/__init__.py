@@ -1,0 +1,1 @@
+"""Tests of reference data: files, how they fit a model, and the profiles made of them."""
