@@ -5,8 +5,7 @@ features, and a series costs its collector for months: so each version exports i
 ones, as the profile ranks them, and says how many it left out and how far the worst of these has
 moved. Words of categories and values are never labels.
 
-Scores are counters (`Screen.exported_sums`), so that Prometheus can add up replicas and judge the
-sum, which is worth more than an average of verdicts.
+What is counted of features, for Prometheus to judge, is in `monitor_counters.py`.
 """
 
 from collections import Counter
@@ -16,13 +15,13 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from server.controlplane.monitor_counters import CounterFamilies
 from server.controlplane.watched import Watched
+from server.monitoring.columns import Side
 from server.monitoring.drift import WHOLE
 from server.monitoring.observer import Observer
-from server.monitoring.profile import CategoryProfile, NumberProfile
 from server.monitoring.rate_plans import Rule
 from server.statistics.sequential import Alert
-from server.statistics.smooth_test import COMPONENTS
 
 MAX_FEATURES = 64
 """Features of a version that have series of their own."""
@@ -48,9 +47,18 @@ def collect(sources: MonitorSources) -> list[Metric]:
     observed = [
         (one.model, one.version, one.observer) for one in watched if one.observer is not None
     ]
-    families = _Features(with_bins=sources.with_bins)
+    counts = CounterFamilies(with_bins=sources.with_bins)
+    effect = GaugeMetricFamily(
+        "tidegate_monitor_effect",
+        "How far a feature had moved when last judged, in standard deviations",
+        labels=_FEATURE,
+    )
     for model, version, observer in observed:
-        families.add((model, version), observer)
+        places = exported(observer)
+        counts.add((model, version), observer, places)
+        for place in places:
+            name = observer.profile.columns[place].column.name
+            effect.add_metric((model, version, name), float(observer.effects[place]))
     unwatched = CounterMetricFamily(
         "tidegate_monitor_unwatched_rows",
         "Rows that came while their version, or its files, were not watched",
@@ -63,97 +71,21 @@ def collect(sources: MonitorSources) -> list[Metric]:
         for rule in Rule:
             count = sources.alarms[model, version, rule.value]
             alarms.add_metric((model, version, rule.value), count)
-    return [*families.all(), *_versions(watched), *_alerts(observed), alarms, unwatched]
+    return [*counts.all(), effect, *_versions(watched), *_alerts(observed), alarms, unwatched]
 
 
 def exported(observer: Observer) -> list[int]:
-    """Return the places of the features that have series: the most important, in their order."""
+    """Return the places of the features that have series: the most important, in their order.
+
+    What the model answers comes first: it matters most, and has no importance of its own.
+    """
     columns = observer.profile.columns
-    order = sorted(range(len(columns)), key=lambda place: -(columns[place].importance or 0.0))
-    return sorted(order[:MAX_FEATURES])
 
+    def rank(place: int) -> tuple[bool, float]:
+        one = columns[place]
+        return one.column.side is not Side.OUTPUT, -(one.importance or 0.0)
 
-class _Features:
-    """The families with a series for each feature."""
-
-    def __init__(self, *, with_bins: bool) -> None:
-        self._rows = _counter("rows", "Rows of a feature that are in a bin or a known category")
-        self._scores = CounterMetricFamily(
-            "tidegate_monitor_score",
-            "Summed scores of a feature's rows, 16 added to each so that the sum only grows",
-            labels=(*_FEATURE, "component"),
-        )
-        self._missing = _counter("missing", "Rows in which a feature is missing")
-        self._outside = _counter(
-            "outside", "Rows in which a feature is infinite or beyond the reference's range"
-        )
-        self._novel = _counter("novel", "Rows with a category that the reference never had")
-        self._reference = _gauge(
-            "reference_rows", "Rows of the reference that are in a bin or a known category"
-        )
-        self._effect = _gauge(
-            "effect", "How far a feature had moved when last judged, in standard deviations"
-        )
-        self._bins = CounterMetricFamily(
-            "tidegate_monitor_bin",
-            "Rows of a feature by bin, or by category in the profile's order",
-            labels=(*_FEATURE, "bin"),
-        )
-        self._shares = GaugeMetricFamily(
-            "tidegate_monitor_bin_reference_ratio",
-            "Share of the reference's rows in a bin or category",
-            labels=(*_FEATURE, "bin"),
-        )
-        self._with_bins = with_bins
-
-    def all(self) -> Iterator[Metric]:
-        yield from (self._rows, self._scores, self._missing, self._outside, self._novel)
-        yield from (self._reference, self._effect)
-        if self._with_bins:
-            yield from (self._bins, self._shares)
-
-    def add(self, version: tuple[str, str], observer: Observer) -> None:
-        screen, totals = observer.judge.screen, observer.totals
-        sums = dict(zip(screen.number_places, screen.exported_sums(totals), strict=True))
-        for place in exported(observer):
-            profile = observer.profile.columns[place]
-            labels = (*version, profile.column.name)
-            self._effect.add_metric(labels, float(observer.effects[place]))
-            if isinstance(profile, NumberProfile):
-                live = observer.judge.layout.number(totals, place)
-                infinite = live.negative_infinities + live.positive_infinities
-                self._outside.add_metric(labels, live.below + live.above + infinite)
-                for component, value in zip(COMPONENTS, sums[place].tolist(), strict=False):
-                    self._scores.add_metric((*labels, component), value)
-                reference, bins = profile.counts.bins.tolist(), live.bins.tolist()
-                self._missing.add_metric(labels, live.missing)
-            else:
-                words = observer.judge.layout.category(totals, place)
-                self._novel.add_metric(labels, words.novel)
-                self._missing.add_metric(labels, words.missing)
-                reference, bins = _known(profile), [*words.kept.tolist(), words.other]
-            self._rows.add_metric(labels, sum(bins))
-            self._reference.add_metric(labels, sum(reference))
-            if self._with_bins:
-                self._add_bins(labels, reference, bins)
-
-    def _add_bins(self, labels: tuple[str, ...], reference: list[int], live: list[int]) -> None:
-        total = max(1, sum(reference))
-        for number, (before, now) in enumerate(zip(reference, live, strict=True)):
-            self._bins.add_metric((*labels, f"{number:02}"), now)
-            self._shares.add_metric((*labels, f"{number:02}"), before / total)
-
-
-def _known(profile: CategoryProfile) -> list[int]:
-    return [*profile.counts.kept.tolist(), profile.counts.other]
-
-
-def _counter(name: str, text: str) -> CounterMetricFamily:
-    return CounterMetricFamily(f"tidegate_monitor_{name}", text, labels=_FEATURE)
-
-
-def _gauge(name: str, text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"tidegate_monitor_{name}", text, labels=_FEATURE)
+    return sorted(sorted(range(len(columns)), key=rank)[:MAX_FEATURES])
 
 
 def _versions(watched: Iterable[Watched]) -> Iterator[Metric]:
