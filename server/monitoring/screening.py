@@ -8,8 +8,9 @@ on gets the full verdict of `statistics/combine.py`, and what is not would have 
 
 Why it is enough: the Cauchy combination of probabilities that are all at least p0 is at least p0,
 and the location's, the spread's and all components' chi-squares are at most their sum, so the sum
-is compared with the critical value for one degree of freedom. Merging categories makes Pearson's
-statistic smaller. Rates are compared by a normal approximation with a wide margin.
+is compared with the critical value for one degree of freedom. Joining bins or categories makes
+Pearson's statistic smaller, and leaves no fewer of them than are not thin. Rates are compared by a
+normal approximation with a wide margin.
 """
 
 import math
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.rate_plans import positions, rate_plans
+from server.statistics.homogeneity import MIN_EXPECTED_ROWS
 from server.statistics.smooth_test import MAX_COMPONENTS, SmoothBasis, without_skewness
 from server.statistics.tails import chi_square_critical
 
@@ -29,6 +31,9 @@ Mask = NDArray[np.bool_]
 
 _RATE_MARGIN = 0.6
 """Of the critical normal value: exact tests of few events differ from the approximation."""
+
+_BINS_MARGIN = 0.9
+"""Of the critical chi-square: its probability is taken from the statistic's true moments."""
 
 EXPORT_SHIFT = 16.0
 """Added to every exported score, so that its sum is a counter."""
@@ -69,6 +74,12 @@ class Screen:
         )
         self._starts = np.array([0, *accumulate(sizes)][:-1], np.int64)
         self._column = np.repeat(np.arange(len(sizes)), sizes)
+        self._bin_limits = np.array(
+            [
+                chi_square_critical(least_p, max(1, kept - 1))
+                for kept in range(max(sizes, default=0) + 1)
+            ]
+        )
         self._reference = _joined([basis.reference for basis in found])
         self._category = _CategoryScreen(layout, self._words, _RATE_MARGIN**2 * critical)
         self._rates = _RateScreen(layout, _RATE_MARGIN**2 * critical)
@@ -151,7 +162,8 @@ class Screen:
     def _numbers_may_matter(self, vector: Counts) -> Mask:
         normal = self.normal_scores(vector)
         mask: Mask = np.sum(normal * normal, axis=1) > self._statistic_limit
-        mask |= self._is_apart(vector[self._bins])
+        live = vector[self._bins]
+        mask |= self._is_apart(live) | self._is_uneven(live)
         return mask & (self._components > 0)
 
     def _is_apart(self, live: Counts) -> Mask:
@@ -173,6 +185,20 @@ class Screen:
         unseen = _UNSEEN * np.sqrt(self._median_share)
         is_apart: Mask = ((single > limit) | (value + unseen > self._supremum_limit)) & (rows > 0)
         return is_apart
+
+    def _is_uneven(self, live: Counts) -> Mask:
+        """Say where the shares of bins may be further apart than chance has them."""
+        starts, column = self._starts, self._column
+        rows = np.add.reduceat(live, starts)
+        safe, reference = np.maximum(1, rows), np.maximum(1.0, self._reference_rows)
+        share = (live + self._reference) / (safe + reference)[column]
+        gaps = live / safe[column] - self._reference / reference[column]
+        variance = (1.0 / safe + 1.0 / reference) * self._inflation.max(axis=1)
+        parts = gaps * gaps / (np.maximum(share, 1e-12) * variance[column])
+        is_kept = share * np.minimum(safe, reference)[column] >= MIN_EXPECTED_ROWS
+        limit = self._bin_limits[np.add.reduceat(is_kept, starts, dtype=np.int64)]
+        is_uneven: Mask = np.add.reduceat(parts, starts) > _BINS_MARGIN * limit
+        return is_uneven & (rows > 0)
 
 
 class _CategoryScreen:

@@ -7,8 +7,9 @@ values of the reference, never on one of them where a number lies between, so th
 the reference itself would be the same by any convention.
 
 Equal mass after reference quantiles, as scouter and SageMaker do and for the reasons of Evidently's
-failures with equal width (one outlier empties every other bin); equal width for probabilities,
-which estimated performance needs (NannyML's CBPE from counters).
+failures with equal width (one outlier empties every other bin), but for the outermost hundredth at
+either end, which has a bin of its own: what grows in the tails is lost among twentieths. Equal
+width for probabilities, which estimated performance needs (NannyML's CBPE from counters).
 
 Does not know rows, windows or what a change in counts means.
 """
@@ -30,8 +31,11 @@ FloatType = Literal["float32", "float64"]
 FLOAT_TYPES: tuple[FloatType, ...] = ("float32", "float64")
 
 MASS_BINS = 20
+TAIL_SHARE = 0.01
+"""Of the reference, beyond the outermost edges of columns with more than so many values."""
+
 PROBABILITY_BINS = 50
-THIN_SHARE = 0.2
+THIN_SHARE = 0.1
 """A bin with less than this share of its equal part of the reference joins a neighbour."""
 
 
@@ -116,8 +120,9 @@ def reference_bins(values: Array, dtype: FloatType = "float64", max_bins: int = 
 
     With at most `max_bins` distinct values each has its own bin. A value that many rows share is
     never cut: the edges are the boundaries between distinct values that come nearest to equal
-    mass. Bins thinner than THIN_SHARE of an equal part join a neighbour. NaN and infinities are
-    left out; without any finite value, or with one only, there is one bin.
+    mass, and to TAIL_SHARE of it at both ends, so there are up to two bins more. Bins thinner than
+    THIN_SHARE of an equal part join a neighbour. NaN and infinities are left out; without any
+    finite value, or with one only, there is one bin.
     """
     distinct, rows = _distinct(values, dtype)
     if not distinct.size:
@@ -177,7 +182,8 @@ def _equal_mass(rows: NDArray[np.int64], max_bins: int) -> NDArray[np.intp]:
     if len(rows) <= max_bins:
         return np.arange(len(rows))
     before = np.concatenate([[0], np.cumsum(rows)])
-    wanted = before[-1] * np.arange(1, max_bins) / max_bins
+    parts = np.arange(1, max_bins) / max_bins
+    wanted = before[-1] * np.concatenate([[TAIL_SHARE], parts, [1.0 - TAIL_SHARE]])
     above = before.searchsorted(wanted)
     is_nearer_below = wanted - before[above - 1] < before[above] - wanted
     nearest = above - is_nearer_below

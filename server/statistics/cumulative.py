@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from server.statistics.smooth_test import SmoothBasis
 
 SHIFTS = (0.1, 0.25, 0.6)
-"""In standard deviations of ranks: what is found soonest."""
+"""In standard deviations: what is found soonest."""
 
 _REFERENCE_ERRORS = 2.0
 LARGEST_RATIO = 2.0
@@ -41,7 +41,7 @@ class CusumRule:
     """What one column's location is measured by."""
 
     shifts: tuple[float, ...]
-    """The shifts to be found soonest, in standard deviations of ranks."""
+    """The shifts to be found soonest, in standard deviations."""
 
     thresholds: tuple[float, ...]
     """For each of them the log-likelihood ratio that raises; positive."""

@@ -75,6 +75,19 @@ def homogeneity(reference: Counts, live: Counts, inflation: float = 1.0) -> Homo
     return Homogeneity(statistic, told_apart.shape[1] - 1, p, _effect(told_apart))
 
 
+def shares_p(reference: Counts, live: Counts, inflation: float = 1.0) -> float | None:
+    """Return the probability of the shares of what is not thin, at least three bins or categories.
+
+    None where there are fewer. What is thin even together is left out, and not asked after.
+    """
+    if reference.sum() == 0 or live.sum() == 0:
+        return None
+    _, kept = _divided(np.stack([reference, live]))
+    if kept.shape[1] < 3 or kept.sum(axis=1).min() == 0:
+        return None
+    return _table_p(_chi_square(kept) / max(1.0, inflation), kept, inflation)
+
+
 def _divided(table: Counts) -> tuple[Counts, Counts]:
     """Return what is too rare for chi-square, of shape (2, 0 or 1), and the others: (2, kept).
 

@@ -117,7 +117,7 @@ def test_measures_are_those_of_the_counts() -> None:
     assert measures["psi"] == pytest.approx(distance.psi(reference, live), rel=1e-3)
     assert measures["kolmogorov"] == pytest.approx(distance.kolmogorov(reference, live), rel=1e-3)
     assert measures["wasserstein"] == pytest.approx(0.5, rel=0.3)
-    assert measures["psi_floor"] == pytest.approx(19 * (1 / 3000 + 1 / 20_000), rel=1e-3)
+    assert measures["psi_floor"] == pytest.approx(21 * (1 / 3000 + 1 / 20_000), rel=1e-3)
 
 
 def test_ranges_and_new_words_are_shown() -> None:

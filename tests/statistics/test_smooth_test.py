@@ -1,5 +1,7 @@
 """The smooth test: scores, additivity, directions, tails, and columns with nothing in them."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,11 +48,22 @@ def test_scores_are_orthonormal_under_the_reference(column: tuple[Counts, ...]) 
     assert products == pytest.approx(np.eye(size), abs=1e-6)
 
 
-def test_location_scores_of_equal_bins_are_centred_ranks() -> None:
-    """Over one standard deviation of them: Wilcoxon's scores."""
-    ranks = 2.0 * np.arange(20) - 19.0
+def test_location_scores_of_equal_bins_are_normal_scores() -> None:
+    """Means of a standard normal variable between its quantiles: van der Waerden's scores."""
+    ends = stats.norm.pdf(stats.norm.ppf(np.arange(21) / 20))
+    means = 20.0 * (ends[:-1] - ends[1:])
 
-    assert smooth_basis(FLAT).scores[:, 0] == pytest.approx(ranks / np.std(ranks))
+    assert smooth_basis(FLAT).scores[:, 0] == pytest.approx(means / np.std(means))
+
+
+def test_scores_of_a_normal_column_are_hermites() -> None:
+    """With many bins: how far it has moved is then told in standard deviations."""
+    share = np.diff(stats.norm.cdf(np.linspace(-3.5, 3.5, 71)))
+    middles = np.linspace(-3.45, 3.45, 70)
+    scores = smooth_basis(np.round(1e9 * share).astype(np.int64)).scores[10:-10]
+
+    assert scores[:, 0] == pytest.approx(middles[10:-10], abs=0.05)
+    assert scores[:, 1] == pytest.approx((middles[10:-10] ** 2 - 1.0) / math.sqrt(2.0), abs=0.15)
 
 
 @given(columns(4), st.permutations([1, 2, 3]))
@@ -106,7 +119,7 @@ def test_a_bin_with_next_to_nothing_adds_no_component() -> None:
     basis = smooth_basis(np.array([50_000, 50_000, 1]))
 
     assert basis.scores.shape[1] == 1
-    assert np.abs(basis.scores).max() < 2.1
+    assert np.abs(basis.scores).max() < 4.0
 
 
 @pytest.mark.parametrize(
