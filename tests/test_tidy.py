@@ -20,7 +20,7 @@ LAYERS = [
     "__init__ errors config tensors machine ports supervision",  # words and values
     "protocol statistics logs",
     "engine monitoring reference repository store http_app",
-    "wire",
+    "http wire",
     "child",  # what all children of the supervisor share
     "dataplane controlplane",
     "supervisor",
@@ -37,7 +37,7 @@ ONLY_IN = {
         "store/migrations/env.py",
         "store/migrations/versions/r0001_windows_alerts_outbox.py",
     },
-    "httptools": {"dataplane/request_reader.py", "dataplane/asgi_scope.py"},
+    "httptools": {"http/request_reader.py", "http/asgi_scope.py"},
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
         "controlplane/exposition.py",
@@ -45,8 +45,8 @@ ONLY_IN = {
         "controlplane/monitor_metrics.py",
         "controlplane/store_metrics.py",
     },
-    "pydantic": {"config.py", "repository/model_settings.py"},
     "pyarrow": {"reference/parquet_table.py"},
+    "pydantic": {"config.py", "repository/model_settings.py"},
     "rich": {
         "cli/doctor.py",
         "cli/model.py",
@@ -65,8 +65,8 @@ ONLY_IN = {
     "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
         "controlplane/process.py",
         "dataplane/process.py",
-        "dataplane/connection.py",
-        "dataplane/exchanges.py",
+        "http/connection.py",
+        "http/exchanges.py",
     },
     "uvloop": {"child.py"},
     "watchfiles": {"controlplane/catalog.py"},
@@ -95,6 +95,7 @@ PURE = (
     "repository/pbtxt.py",
     "repository/policy.py",
     "repository/triton_config.py",
+    "http/request_reader.py",
     "wire/channel.py",
     "wire/frames.py",
     "wire/record.py",
@@ -105,7 +106,6 @@ PURE = (
     "controlplane/monitor_metrics.py",
     "controlplane/statistics.py",
     "dataplane/batch_columns.py",
-    "dataplane/request_reader.py",
     "dataplane/routes.py",
     "dataplane/served.py",
 )
@@ -117,7 +117,11 @@ COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
-    "dataplane/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
+    "http/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
+    "http/connection.py": "dataplane/test_connection_pipelining.py",  # by the port that has more
+    "http/exchanges.py": "dataplane/test_connection_disconnects.py",  # whoever leaves, and when
+    "http/port.py": "dataplane/test_plane.py",  # the plane is one
+    "dataplane/connection.py": "dataplane/test_connection_parity.py",  # hot and cold, byte for byte
     "dataplane/call.py": "dataplane/test_predict.py",  # what a predictor brings to its end
     "dataplane/parts.py": "dataplane/test_predict.py",  # large requests, as their callers see them
     "reference/tables.py": "reference/test_csv_table.py",  # words; readers are held to them

@@ -8,6 +8,7 @@ Lifetime: ends after SIGTERM, which the supervisor sends when all workers are go
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ from prometheus_client.metrics_core import Metric
 
 from server.child import Channel, run_child
 from server.controlplane import exposition, store_keeping, store_metrics
-from server.controlplane.app import ControlApp, build_app
+from server.controlplane.app import MAX_BODY_BYTES, ControlApp, build_app
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
 from server.controlplane.fleet import Fleet
@@ -30,6 +31,8 @@ from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.errors import TidegateError
+from server.http.connection import Connection
+from server.http.port import HttpPort
 from server.store.database import Store
 from server.wire import record
 from server.wire.channel import Charter
@@ -77,11 +80,13 @@ class Control:
         )
         if self._notifier.is_on:
             self._monitor.wake_notifier = self._notifier.wake
+        self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_BODY_BYTES}))
         self._server = _Server(
             uvicorn.Config(
                 build_app(
                     ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
                 ),
+                http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",
                 lifespan="off",
                 access_log=False,
@@ -100,6 +105,7 @@ class Control:
             asyncio.create_task(coroutine)
             for coroutine in (
                 self._router.run(),
+                self._port.sweep_forever(),
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),

@@ -1,153 +1,30 @@
-"""One client connection of the data port: HTTP/1.1 in, answers out, in order.
+"""A client connection of the data port, on which inference takes a shorter way.
 
-Decides which requests are *hot* (an inference on a ready version: answered here, without an ASGI
-scope, a task or a future) and hands every other one to the Starlette application through
-uvicorn's own request cycle, on the same connection. Both kinds share one line of exchanges, so
-pipelined answers leave in the order of their requests. Enforces what uvicorn does not: sizes,
-time-outs and unambiguous framing (`request_reader.py`).
-
-A request is dispatched when all of it has arrived; no route of ours streams its body. A client
-that closes its side is taken to have left: what waits for it is not run.
-
-Given to uvicorn as `Config(http=...)`, bound to the worker's `Plane`.
+Decides which requests are *hot*: an inference on a ready version is answered here, without an ASGI
+scope, a task or a future. Every other one goes to the Starlette application on the same
+connection, as `http/connection.py` has it.
 
 Concurrency: event loop only.
-Lifetime: from `connection_made` to `connection_lost`; `Plane.connections` holds the open ones.
 """
 
-import asyncio
-import logging
-from collections import deque
 from typing import Any
 
-import structlog
-import uvicorn
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr
-from uvicorn.server import ServerState
-
-from server.dataplane.exchanges import ColdExchange, Exchange, HotExchange, Refusal
+from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
-from server.dataplane.request_reader import IDLE, RequestReader
-from server.dataplane.telemetry import UNKNOWN
-from server.errors import MemoryBudget, TidegateError, TooManyConnections
+from server.errors import TidegateError
+from server.http.connection import Connection
 from server.protocol import request_headers
-from server.protocol.errors import error_answer
-from server.protocol.http_answer import response_head
-from server.protocol.request_headers import InferHeaders, new_request_id
-
-log = structlog.get_logger()
-
-MAX_PIPELINED = 32
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LINGER_SECONDS = 2.0
+from server.protocol.request_headers import InferHeaders
 
 
-class _Flow(FlowControl):
-    """uvicorn's flow control, in which only the connection resumes reading.
+class DataConnection(Connection):
+    """What uvicorn makes for each socket that is accepted on the data port."""
 
-    A cycle resumes whenever its application receives. Ours are given whole requests, and what has
-    been paused because the line is long, or because the client does not read, must stay paused.
-    """
-
-    def resume_reading(self) -> None:
-        """Do nothing, when a cycle says so."""
-
-    def read_on(self) -> None:
-        """Resume reading."""
-        super().resume_reading()
-
-
-class Connection(asyncio.Protocol):
-    """What uvicorn makes for each accepted socket."""
-
-    def __init__(
-        self,
-        plane: Plane,
-        *,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        # The same for all connections.
+    def __init__(self, plane: Plane, **uvicorn_arguments: Any) -> None:
+        super().__init__(plane, **uvicorn_arguments)
         self.plane = plane
-        self.server_state = server_state
-        self._app = config.loaded_app
-        self._app_state = app_state
-        self._loop = _loop or asyncio.get_running_loop()
-        self._logger = logging.getLogger("uvicorn.error")
-        # Of this connection.
-        self._transport: asyncio.Transport
-        self._flow: _Flow
-        self._reader = RequestReader(self, plane.settings, plane.budget)
-        self._exchanges: deque[Exchange] = deque()
-        self._is_last = False  # No further request is read; close after the line is empty.
-        self._continue_due = False
         self._headers: InferHeaders | None = None
         """What the last head says to an inference, if it says anything that is right."""
-        self._stalled_since: float | None = None  # The client reads slowly, and last read then.
-        self._unread = 0
-        self._linger_until: float | None = None
-
-    # What asyncio tells.
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the socket, or refuse it when there are too many."""
-        self._transport = transport
-        self._flow = _Flow(transport)
-        self._reader.mark(self._loop.time())
-        plane = self.plane
-        plane.connections.add(self)
-        self.server_state.connections.add(self)  # type: ignore[arg-type]
-        if len(plane.connections) > plane.settings.max_connections:
-            self.refuse(TooManyConnections("the worker has all the connections it may have"))
-
-    def data_received(self, data: bytes) -> None:
-        """Read requests and start them."""
-        if self._is_last:
-            return
-        error = self._reader.feed(data, self.plane.clock)
-        if error is not None:
-            self.refuse(error)
-        elif len(self._exchanges) >= MAX_PIPELINED:
-            self._flow.pause_reading()
-
-    def eof_received(self) -> None:
-        """The client has closed its side: nobody will read the answers."""
-        self._abandon()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything that waits for this client."""
-        del exc
-        self.plane.connections.discard(self)
-        self.server_state.connections.discard(self)
-        self._abandon()
-        self._reader.close()
-        self._flow.resume_writing()
-
-    def pause_writing(self) -> None:
-        """The client reads too slowly: read nothing more from it, and watch the time."""
-        self._stalled_since = self._loop.time()
-        self._flow.pause_writing()
-        self._flow.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        self._stalled_since = None
-        self._flow.resume_writing()
-        if len(self._exchanges) < MAX_PIPELINED:
-            self._flow.read_on()
-
-    # What the reader tells.
-
-    def expect_continue(self) -> None:
-        """A client waits for permission to send its body: give it when it is its turn."""
-        if self._exchanges:
-            self._continue_due = True
-        else:
-            self._transport.write(_CONTINUE)
 
     def request_complete(self) -> None:
         """Start a request: hot if it is an inference on a ready version, else cold."""
@@ -174,149 +51,3 @@ class Connection(asyncio.Protocol):
                 exchange.answered(error)
                 return
         plane.predictor.submit(exchange, served, bytes(reader.body), exchange.headers)
-
-    # The line of exchanges.
-
-    def advance(self) -> None:
-        """Send the answers whose turn it is; start a cold request that has become the first."""
-        exchanges = self._exchanges
-        while exchanges:
-            first = exchanges[0]
-            if first.response is None:
-                if isinstance(first, ColdExchange) and not first.is_started:
-                    self._run_cold(first)
-                return
-            exchanges.popleft()
-            self._transport.write(first.response)
-            if first.close:
-                self._finish(linger=isinstance(first, Refusal))
-                return
-        if self._continue_due:
-            self._continue_due = False
-            self._transport.write(_CONTINUE)
-        if self._flow.read_paused and self._stalled_since is None:
-            self._flow.read_on()
-        self._reader.mark(self.plane.clock)
-
-    def refuse(self, error: TidegateError) -> None:
-        """Answer with an error that ends the connection, after the answers before it."""
-        self.plane.telemetry.refusals(UNKNOWN).refused(error.code)
-        answer = error_answer(error, new_request_id())
-        head = response_head(answer, self.server_state.default_headers, close=True)
-        self._is_last = True
-        self._exchanges.append(Refusal(head + answer.body))
-        self.advance()
-
-    def _finish(self, *, linger: bool) -> None:
-        """Close for good, but let the client read a refusal before it meets a reset.
-
-        Closing while the client still sends would make the kernel discard what we wrote; so only
-        our side is closed, and what comes is thrown away until the client closes too.
-        """
-        self._abandon()
-        if not linger or not self._transport.can_write_eof():
-            self._transport.close()
-            return
-        self._transport.write_eof()
-        self._linger_until = self._loop.time() + _LINGER_SECONDS
-
-    def _abandon(self) -> None:
-        """Tell everything that waits that its caller has left."""
-        self._is_last = True
-        for exchange in self._exchanges:
-            if isinstance(exchange, HotExchange):
-                exchange.is_gone = True
-            elif isinstance(exchange, ColdExchange):
-                self._release(exchange)
-                exchange.cycle.disconnected = True
-                exchange.cycle.message_event.set()
-        self._exchanges.clear()
-
-    # The cold path.
-
-    def _start_cold(self, *, close: bool) -> None:
-        scope = self._reader.scope(
-            client=get_remote_addr(self._transport),
-            server=get_local_addr(self._transport),
-            state=self._app_state.copy(),
-        )
-        held_bytes = len(self._reader.body) if self._exchanges else 0
-        if not self.plane.budget.take(held_bytes):
-            raise MemoryBudget("too many request bytes are in flight")
-        cycle = RequestResponseCycle(
-            scope=scope,  # type: ignore[arg-type]
-            transport=self._transport,
-            flow=self._flow,
-            logger=self._logger,
-            access_logger=self._logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=not close,
-            on_response=self._cold_finished,
-        )
-        cycle.body = bytearray(self._reader.body)
-        cycle.more_body = False
-        cycle.message_event.set()
-        self._exchanges.append(ColdExchange(cycle, held_bytes))
-        self.advance()
-
-    def _run_cold(self, exchange: ColdExchange) -> None:
-        exchange.is_started = True
-        self._release(exchange)
-        self.keep(self._loop.create_task(exchange.cycle.run_asgi(self._app)))
-
-    def _release(self, exchange: ColdExchange) -> None:
-        self.plane.budget.give_back(exchange.held_bytes)
-        exchange.held_bytes = 0
-
-    def keep(self, task: asyncio.Task[Any]) -> None:
-        """Hold on to a task until it is done; uvicorn waits for these when it stops."""
-        self.server_state.tasks.add(task)
-        task.add_done_callback(self.server_state.tasks.discard)
-
-    def _cold_finished(self) -> None:
-        if self._exchanges:
-            self._exchanges.popleft()
-        if self._transport.is_closing():
-            self._abandon()
-        else:
-            self.advance()
-
-    # Time and the end.
-
-    def check_time(self, now: float) -> None:
-        """Act if one of the connection's time-outs has passed; called by the sweep."""
-        if self._stalled_since is not None or self._transport.is_closing():
-            self._cut_off_if_stuck(now)
-        elif self._linger_until is not None:
-            if now > self._linger_until:
-                self._transport.close()
-        elif not self._is_last and not self._exchanges:
-            error = self._reader.overdue(now)
-            if error is not None:
-                self.refuse(error)
-            elif self._reader.is_idle_too_long(now):
-                self._transport.close()
-
-    def _cut_off_if_stuck(self, now: float) -> None:
-        """Give up a client that has not read anything for too long; closing waits for it, too."""
-        unread = self._transport.get_write_buffer_size()
-        if self._stalled_since is None or unread != self._unread:
-            self._stalled_since = now
-        elif now - self._stalled_since > self.plane.settings.write_timeout_seconds:
-            self._transport.abort()
-        self._unread = unread
-
-    def shutdown(self) -> None:
-        """Close when what is under way has been answered; uvicorn calls this when it stops."""
-        if not self._exchanges:
-            if self._reader.phase == IDLE:
-                self._transport.close()
-            return
-        last = self._exchanges[-1]
-        if isinstance(last, ColdExchange):
-            last.cycle.keep_alive = False
-        else:
-            last.close = True

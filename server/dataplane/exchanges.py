@@ -1,7 +1,5 @@
-"""The exchanges of a connection: one request each, and the bytes of its answer when there are any.
+"""Inference on a connection of its own caller: the bytes of its answer, when it is their turn.
 
-Three kinds stand in a connection's line: hot ones (answered by the predictor), cold ones (answered
-by the Starlette application through uvicorn's cycle) and refusals (answered before they start).
 Decides the bytes of hot answers; does not know sockets.
 
 Concurrency: event loop only.
@@ -9,8 +7,6 @@ Concurrency: event loop only.
 
 import asyncio
 from typing import TYPE_CHECKING
-
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from server.dataplane.call import Call
 from server.protocol import compression
@@ -20,7 +16,7 @@ from server.protocol.http_answer import Answer, infer_http, response_head
 from server.protocol.request_headers import PLAIN, InferHeaders, new_request_id
 
 if TYPE_CHECKING:
-    from server.dataplane.connection import Connection
+    from server.dataplane.connection import DataConnection
 
 
 class HotExchange(Call):
@@ -28,12 +24,16 @@ class HotExchange(Call):
 
     __slots__ = ("close", "connection", "headers", "response")
 
-    def __init__(self, connection: "Connection", *, close: bool) -> None:
+    def __init__(self, connection: "DataConnection", *, close: bool) -> None:
         self.is_gone = False  # As Call does it; one call less for each request.
         self.connection = connection
         self.close = close
         self.headers: InferHeaders = PLAIN
         self.response: bytes | None = None
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more: what has not begun is not run."""
+        self.is_gone = True
 
     def answered_json(self, body: bytes) -> None:
         """Write an answer that is all JSON: for most requests, a join of ready parts."""
@@ -77,28 +77,3 @@ class HotExchange(Call):
     def _compressed(self, task: "asyncio.Task[Answer]") -> None:
         if not task.cancelled():
             self._respond(task.result())
-
-
-class ColdExchange:
-    """A request that the Starlette application answers."""
-
-    response: bytes | None = None
-    close = False
-
-    def __init__(self, cycle: RequestResponseCycle, held_bytes: int) -> None:
-        self.cycle = cycle
-        self.held_bytes = held_bytes
-        """What its body takes from the budget while it waits for its turn."""
-        self.is_started = False
-
-
-class Refusal:
-    """A request that is answered with an error before it is anything, and closes."""
-
-    close = True
-
-    def __init__(self, response: bytes) -> None:
-        self.response: bytes | None = response
-
-
-Exchange = HotExchange | ColdExchange | Refusal

@@ -21,7 +21,7 @@ from server import machine
 from server.child import Channel, run_child
 from server.config import Settings
 from server.dataplane.app import build_app
-from server.dataplane.connection import Connection
+from server.dataplane.connection import DataConnection
 from server.dataplane.control_link import ControlLink
 from server.dataplane.loader import Loader
 from server.dataplane.plane import Plane
@@ -76,7 +76,7 @@ class Worker:
         drain_seconds = self.settings.drain_timeout_seconds
         config = uvicorn.Config(
             build_app(self.plane, self._questions.ask),
-            http=functools.partial(Connection, self.plane),  # type: ignore[arg-type]
+            http=functools.partial(DataConnection, self.plane),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
             access_log=False,

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from server.dataplane.connection import MAX_PIPELINED, Connection
+from server.http.connection import MAX_PIPELINED, Connection
 from tests.dataplane.conftest import PlanOf
 from tests.support.asking import (
     AFFINE,

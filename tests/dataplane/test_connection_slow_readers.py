@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.dataplane.connection import Connection
+from server.http.connection import Connection
 from tests.dataplane.conftest import PlanOf, StartWorker
 from tests.support.asking import check_nothing_left, check_serving, infer_body, leftovers, turn
 from tests.support.dataplane import InProcessWorker

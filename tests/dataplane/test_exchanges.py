@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from server.config import Settings
-from server.dataplane.connection import Connection
+from server.dataplane.connection import DataConnection
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
 from server.dataplane.routes import Routes
@@ -47,7 +47,7 @@ def answered(
 
     async def play() -> bytes:
         line = Line()
-        exchange = HotExchange(cast("Connection", line), close=close)
+        exchange = HotExchange(cast("DataConnection", line), close=close)
         if headers is not None:
             exchange.headers = headers
         exchange.answered(answer)
@@ -105,7 +105,7 @@ def test_the_short_way_writes_what_the_general_one_does() -> None:
     async def play(*, close: bool, headers: InferHeaders | None) -> list[bytes | None]:
         responses = []
         for way in ("answered", "answered_json"):
-            exchange = HotExchange(cast("Connection", Line()), close=close)
+            exchange = HotExchange(cast("DataConnection", Line()), close=close)
             exchange.headers = headers or exchange.headers
             body = b'{"a":1}'
             getattr(exchange, way)(body if way == "answered_json" else InferAnswer(body))

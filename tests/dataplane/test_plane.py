@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 from server.config import Settings
-from server.dataplane.plane import SWEEP_SECONDS, Plane
+from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, Routes, RouteTable
 from server.dataplane.telemetry import UNKNOWN, Telemetry
+from server.http.port import SWEEP_SECONDS
 
 
 def on_loop(scenario: Callable[[Plane], None]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from server.config import Settings
-from server.dataplane.request_reader import RequestReader
+from server.http.request_reader import RequestReader
 from server.engine.admission import Budget
 from server.errors import TidegateError
 

@@ -17,8 +17,6 @@ from typing import Any, Final, Protocol
 import httptools
 
 from server.config import Settings
-from server.dataplane.asgi_scope import asgi_scope
-from server.dataplane.repeated_head import RepeatedHead
 from server.engine.admission import Budget
 from server.errors import (
     BadHttp,
@@ -29,6 +27,8 @@ from server.errors import (
     TidegateError,
     UrlTooLong,
 )
+from server.http.asgi_scope import asgi_scope
+from server.http.repeated_head import RepeatedHead
 from server.protocol.http_answer import Headers
 from server.protocol.request_headers import CONTENT_ENCODING, NOTED
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.config import Settings
-from server.dataplane.repeated_head import RepeatedHead
-from server.dataplane.request_reader import RequestReader
 from server.engine.admission import Budget
+from server.http.repeated_head import RepeatedHead
+from server.http.request_reader import RequestReader
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: h\r\ncontent-LENGTH:  %d\r\nX: y\r\n\r\n"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import strategies as st
 
 from server.config import Settings
-from server.dataplane.request_reader import BODY, HEADERS, IDLE
 from server.engine.admission import Budget
 from server.errors import BadHttp, TidegateError
+from server.http.request_reader import BODY, HEADERS, IDLE
 from tests.support.asking import cut
 from tests.support.reading import CHUNKED, LARGE, Recorder, head
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.dataplane.request_reader import MAX_CHUNKS
 from server.errors import BadHttp
+from server.http.request_reader import MAX_CHUNKS
 from tests.support.reading import CHUNKED, LARGE, Recorder, head
 
 REFUSED: dict[str, tuple[bytes, str]] = {

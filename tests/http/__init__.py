@@ -1,0 +1,1 @@
+"""Tests of HTTP as both ports speak it."""
