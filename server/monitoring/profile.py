@@ -16,8 +16,6 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from server.errors import ProfileInvalid
 from server.monitoring.columns import Column, Layout
 from server.statistics.bins import Bins
@@ -60,14 +58,13 @@ class NumberProfile:
     missing_inflation: float
     """The same of the share of missing values, and so of other rates."""
 
-    @property
-    def components(self) -> int:
-        """How many components the smooth test has with these counts."""
-        return int(smooth_basis(self.counts.bins).scores.shape[1])
-
     def basis(self) -> SmoothBasis:
         """Return what the smooth test has to know of the column."""
-        return replace(smooth_basis(self.counts.bins), inflation=np.array(self.inflation))
+        basis = smooth_basis(self.counts.bins)
+        inflation = basis.inflation.copy()
+        known = self.inflation[: len(inflation)]
+        inflation[: len(known)] = known
+        return replace(basis, inflation=inflation)
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile of the column as JSON."""

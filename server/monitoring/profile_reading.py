@@ -8,13 +8,13 @@ damaged.
 Does not know whether the profile fits a model (`fitting.py`).
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import orjson
 
 from server.errors import ProfileInvalid
-from server.monitoring.columns import Column, Kind, Side
+from server.monitoring.columns import Column, Kind, Layout, Side
 from server.monitoring.json_fields import MAX_COUNT, MAX_TEXT, Fields, shown
 from server.monitoring.profile import (
     FORMAT,
@@ -29,11 +29,12 @@ from server.monitoring.taking import LABEL, PROJECTED, RANKED, SUMMARIES, VALUE
 from server.statistics.bins import FLOAT_TYPES, Bins
 from server.statistics.categories import MAX_KEPT, MAX_RARE, Categories, CategoryCounts
 from server.statistics.histogram import ColumnCounts
+from server.statistics.smooth_test import MAX_COMPONENTS
 from server.tensors import DATATYPES
 
 MAX_BYTES = 16 << 20
 MAX_COLUMNS = 4096
-MAX_BINS = 256
+MAX_BINS = 64
 
 _NUMBER_TAKES = frozenset({*RANKED, *SUMMARIES, *PROJECTED})
 
@@ -56,19 +57,19 @@ def read_profile(content: bytes) -> Profile:
         raise ProfileInvalid(f"format: expected {FORMAT}; another release has written it")
     stated = fields.text("hash")
     source = fields.member("created_from")
+    columns = tuple(_read_column(one) for one in fields.members("columns", MAX_COLUMNS))
+    _check_together(columns)
+    score = fields.optional_member("score")
     profile = Profile(
         model=fields.text("model"),
         version=fields.text("version"),
         digest=fields.text("digest"),
         created_from=Source(source.text("name"), source.count("rows"), source.text("sha256")),
         is_self_reference=fields.flag("is_self_reference"),
-        columns=tuple(_read_column(one) for one in fields.members("columns", MAX_COLUMNS)),
+        columns=columns,
+        score=None if score is None else _read_score(score, columns),
     )
     source.done()
-    _check_together(profile)
-    score = fields.optional_member("score")
-    if score is not None:
-        profile = replace(profile, score=_read_score(score, profile))
     fields.done()
     if profile.hash != stated:
         raise ProfileInvalid("hash: it is not that of the content; the file was changed or damaged")
@@ -119,7 +120,7 @@ def _read_number(column: Column, fields: Fields) -> NumberProfile:
     counts.rows = _sum(rows, fields)
     if counts.below + counts.above > counts.finite:
         raise ProfileInvalid(f"{fields.where}: more rows are out of range than in the bins")
-    profile = NumberProfile(
+    return NumberProfile(
         column=column,
         bins=bins,
         counts=counts,
@@ -129,16 +130,9 @@ def _read_number(column: Column, fields: Fields) -> NumberProfile:
         maximum=fields.optional_number("maximum"),
         distinct=fields.optional_count("distinct"),
         importance=fields.optional_number("importance", 0.0, 1.0),
-        inflation=tuple(fields.numbers("inflation", MAX_BINS, 1.0)),
+        inflation=tuple(fields.numbers("inflation", MAX_COMPONENTS, 1.0)),
         missing_inflation=fields.number("missing_inflation", 1.0),
     )
-    components = profile.components
-    if len(profile.inflation) != components:
-        raise ProfileInvalid(
-            f"{fields.where}.inflation: expected {components} numbers for these counts, got "
-            f"{len(profile.inflation)}"
-        )
-    return profile
 
 
 def _read_bins(fields: Fields) -> Bins:
@@ -200,18 +194,19 @@ def _sum(counts: list[int], fields: Fields) -> int:
     return total
 
 
-def _check_together(profile: Profile) -> None:
+def _check_together(columns: Sequence[ColumnProfile]) -> None:
     """Hold columns to each other: names of their own, origins of their own, one type a side."""
-    names = {one.column.name for one in profile.columns}
-    origins = {one.column.origin for one in profile.columns}
-    if min(len(names), len(origins)) < len(profile.columns):
+    names = {one.column.name for one in columns}
+    origins = {one.column.origin for one in columns}
+    layout = Layout.of(one.column for one in columns)
+    if min(len(names), len(origins)) < len(columns):
         raise ProfileInvalid("columns: two have the same name, or come from the same value")
     types: dict[tuple[Side, str], str] = {}
-    for one in profile.columns:
+    for one in columns:
         column = one.column
         if types.setdefault((column.side, column.tensor), column.datatype) != column.datatype:
             raise ProfileInvalid(f"columns: tensor {shown(column.tensor)} has two datatypes")
-        wanted = getattr(profile.layout, f"{column.side.value}s").dtype
+        wanted = (layout.inputs if column.side is Side.INPUT else layout.outputs).dtype
         if isinstance(one, NumberProfile) and one.bins.dtype != wanted:
             raise ProfileInvalid(
                 f"column {shown(column.name)}.bins.dtype: expected {wanted}, as the columns beside "
@@ -219,9 +214,9 @@ def _check_together(profile: Profile) -> None:
             )
 
 
-def _read_score(fields: Fields, profile: Profile) -> ScoreProfile:
+def _read_score(fields: Fields, columns: Sequence[ColumnProfile]) -> ScoreProfile:
     name = fields.text("column")
-    of = {one.column.name: one for one in profile.columns}.get(name)
+    of = {one.column.name: one for one in columns}.get(name)
     if not isinstance(of, NumberProfile) or of.column.kind is not Kind.PROBABILITY:
         raise ProfileInvalid(f"{fields.where}.column: {shown(name)} is no column of probabilities")
     positive = fields.take("positive")

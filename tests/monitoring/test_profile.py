@@ -97,5 +97,6 @@ def test_the_basis_has_the_inflation_that_was_measured() -> None:
     live = np.roll(column.counts.bins, 3)
 
     assert column.basis().inflation.tolist() == list(column.inflation)
+    assert replace(column, inflation=()).basis().inflation.tolist() == [1.0] * 4
     ratio = shift(plain.basis(), live).z / shift(column.basis(), live).z
     assert ratio == pytest.approx(np.sqrt(1.5))
