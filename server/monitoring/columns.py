@@ -115,6 +115,8 @@ class Group:
     _takes: tuple[tuple[str, str, tuple[str, ...]], ...] = field(
         init=False, compare=False, repr=False
     )
+    _tensors: tuple[tuple[str, str], ...] = field(init=False, compare=False, repr=False)
+    """Names and datatypes, each tensor once."""
 
     def __post_init__(self) -> None:
         is_wide = any(column.datatype in _WIDE for column in self.numbers)
@@ -126,6 +128,8 @@ class Group:
         )
         object.__setattr__(self, "dtype", "float64" if is_wide else "float32")
         object.__setattr__(self, "_takes", takes)
+        tensors = {column.tensor: column.datatype for column in self.columns}
+        object.__setattr__(self, "_tensors", tuple(tensors.items()))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -142,8 +146,7 @@ class Group:
         if not self.columns:
             return Blocks(0, np.empty((0, 0), self.dtype), [])
         flat = {
-            column.tensor: flat_rows(_found(tensors, column.tensor), column.datatype)
-            for column in self.columns
+            name: flat_rows(_found(tensors, name), datatype) for name, datatype in self._tensors
         }
         rows = {name: len(array) for name, array in flat.items()}
         if len(set(rows.values())) > 1:

@@ -43,7 +43,7 @@ def flat_rows(array: Array, datatype: str) -> Array:
         raise ValueError("a tensor without dimensions has no rows")
     if array.dtype.names:
         return array  # Reduced where it came from.
-    flat = array.reshape(len(array), int(np.prod(array.shape[1:])))
+    flat = array.reshape(len(array), math.prod(array.shape[1:]))
     return bf16_to_fp32(flat) if datatype == "BF16" else flat
 
 
