@@ -23,7 +23,6 @@ from server.reference.matching import Matching, label_values, match
 from server.reference.tables import Chunk, Table
 from server.statistics.categories import Words as WordCounts
 from server.statistics.categories import count_words
-from server.tensors import Array
 
 DECIDING_ROWS = 512
 MAX_LABELS = 1000
@@ -31,8 +30,6 @@ MAX_LABELS = 1000
 
 Progress = Callable[[str, float], None]
 """Told the step that goes on and how much of it is done, 0 to 1."""
-
-Tensors = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +92,9 @@ class Builder:
             sample, self._rows, is_ordered=self._options.is_ordered, score=plan
         )
         counted = 0
-        for chunk, tensors, labels in self._chunks("counting all rows"):
-            outputs = self._answers.of(tensors, chunk.first_row + np.arange(chunk.rows))
+        for chunk, labels in self._chunks("counting all rows"):
+            tensors = self._matching.tensors(chunk)
+            outputs = self._answers.of(tensors, chunk.places)
             layout = sample.layout
             builder.add(layout.inputs.blocks(tensors), layout.outputs.blocks(outputs), labels)
             counted += chunk.rows
@@ -115,12 +113,10 @@ class Builder:
         first = next(iter(self._table.chunks()), None)
         if first is None:
             raise DataInvalid("the file has no rows", fix="name a file with rows")
-        tensors = {
-            name: array[:DECIDING_ROWS] for name, array in self._matching.tensors(first).items()
-        }
+        first = first.only(np.arange(min(DECIDING_ROWS, first.rows)))
+        outputs = self._answers.of(self._matching.tensors(first), first.places)
         signature = self._answers.signature
-        places = np.arange(min(DECIDING_ROWS, first.rows))
-        kinds = probability_outputs(signature, self._answers.of(tensors, places))
+        kinds = probability_outputs(signature, outputs)
         plain = layout_of(signature, self._features, kinds)
         known = {column.name for column in plain.columns if column.take.startswith(VALUE)}
         unknown = [name for name in self._options.categorical if name not in known]
@@ -136,15 +132,15 @@ class Builder:
         """Read the file once for its rows, its labels and a sample."""
         sampler = Sampler(layout, sample_rows(layout))
         self._rows, self._labels = 0, Counter()
-        for chunk, tensors, labels in self._chunks("looking at the rows"):
+        for chunk, labels in self._chunks("looking at the rows"):
             self._rows += chunk.rows
             if labels is not None and len(self._labels) < MAX_LABELS:
                 self._labels.update(count_words(list(labels)))
             chosen = sampler.choose(chunk.rows)
             if len(chosen):
-                some = {name: array[chosen] for name, array in tensors.items()}
-                outputs = self._answers.of(some, chunk.first_row + chosen)
-                sampler.add(layout.inputs.blocks(some), layout.outputs.blocks(outputs))
+                tensors = self._matching.tensors(chunk.only(chosen))
+                outputs = self._answers.of(tensors, chunk.places[chosen])
+                sampler.add(layout.inputs.blocks(tensors), layout.outputs.blocks(outputs))
         return sampler.sample()
 
     def _scored(self, sample: Sample) -> tuple[Sample, ScorePlan | None]:
@@ -156,14 +152,14 @@ class Builder:
         sample = self._sample(other_class(sample.layout, plan.column))
         return sample, plan_score(sample, self._labels, self._options.positive)
 
-    def _chunks(self, step: str) -> Iterator[tuple[Chunk, Tensors, Words | None]]:
-        """Read all rows: as they are, as the model takes them, and their labels."""
+    def _chunks(self, step: str) -> Iterator[tuple[Chunk, Words | None]]:
+        """Read all rows, and their labels as words."""
         self._progress(step, 0.0)
         for chunk in self._table.chunks():
             labels = None
             if self._options.labels:
                 labels = label_words(label_values(chunk.columns[self._options.labels]))
-            yield chunk, self._matching.tensors(chunk), labels
+            yield chunk, labels
             self._progress(step, chunk.share)
         self._progress(step, 1.0)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.errors import DataInvalid
 from server.reference.tables import Values
@@ -17,37 +18,34 @@ from server.tensors import Array, Datatype, fp32_to_bf16
 MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none"})
 """In columns of numbers; in any case of letters."""
 
+Places = NDArray[np.intp]
+
 _TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 _SHOWN = 40
 
 
-def to_datatype(values: Values, datatype: Datatype, name: str, first_row: int) -> Array:
+def to_datatype(values: Values, datatype: Datatype, name: str, places: Places) -> Array:
     """Return values in a datatype, of the same shape; BF16 as its bits, text as objects.
 
-    `name` and `first_row`, the rows that came before, are for errors.
+    `name` and `places`, the numbers of the rows from 0, are for errors.
 
     Raises:
         DataInvalid: a value is none of the datatype.
 
     """
     if isinstance(values, np.ndarray) and values.dtype != object:
-        return _from_numbers(values, datatype, name, first_row)
+        return _from_numbers(values, datatype, name, places)
     if datatype.is_text:
         return _text(values)
     if isinstance(values, np.ndarray) and any(isinstance(value, str) for value in values.flat):
         _refuse(name, datatype, "is a column of text", "is the column retyped?")
     cells = ["" if value is None else value for value in values]
     if datatype.name == "BOOL":
-        return np.array([_truth(cell, name, first_row + at) for at, cell in enumerate(cells)], bool)
-    numbers = [
-        _integer(cell, name, datatype, first_row + at)
-        if not datatype.is_float
-        else _float(cell, name, datatype, first_row + at)
-        for at, cell in enumerate(cells)
-    ]
+        return np.array([_truth(cell, name, places[at]) for at, cell in enumerate(cells)], bool)
     if datatype.is_float:
-        return _as_float(np.array(numbers, np.float64), datatype)
-    return np.array(numbers, datatype.numpy)
+        return _as_float(np.array(_floats(cells, name, datatype, places), np.float64), datatype)
+    whole = [_integer(cell, name, datatype, places[at]) for at, cell in enumerate(cells)]
+    return np.array(whole, datatype.numpy)
 
 
 def _text(values: Values) -> Array:
@@ -58,7 +56,7 @@ def _text(values: Values) -> Array:
     return array.reshape(values.shape) if isinstance(values, np.ndarray) else array
 
 
-def _from_numbers(values: Array, datatype: Datatype, name: str, first_row: int) -> Array:
+def _from_numbers(values: Array, datatype: Datatype, name: str, places: Places) -> Array:
     if datatype.is_text:
         _refuse(name, datatype, f"is a column of {values.dtype}", "write its values as text")
     if datatype.is_float:
@@ -70,7 +68,7 @@ def _from_numbers(values: Array, datatype: Datatype, name: str, first_row: int) 
     if not is_same.all():
         row = int(np.argwhere(~is_same)[0][0])
         value = values[row].flat[0] if values.ndim > 1 else values[row]
-        _refuse_cell(name, datatype, first_row + row, str(value))
+        _refuse_cell(name, datatype, places[row], str(value))
     return cast
 
 
@@ -81,7 +79,14 @@ def _as_float(values: Array, datatype: Datatype) -> Array:
         return values.astype(datatype.numpy)
 
 
-def _float(cell: str, name: str, datatype: Datatype, row: int) -> float:
+def _floats(cells: list[str], name: str, datatype: Datatype, places: Places) -> list[float]:
+    try:
+        return list(map(float, cells))  # Usually all are numbers, and then this is all.
+    except ValueError:
+        return [_float(cell, name, datatype, places[at]) for at, cell in enumerate(cells)]
+
+
+def _float(cell: str, name: str, datatype: Datatype, row: np.intp) -> float:
     try:
         return float(cell)
     except ValueError:
@@ -90,7 +95,7 @@ def _float(cell: str, name: str, datatype: Datatype, row: int) -> float:
         _refuse_cell(name, datatype, row, cell)
 
 
-def _integer(cell: str, name: str, datatype: Datatype, row: int) -> int:
+def _integer(cell: str, name: str, datatype: Datatype, row: np.intp) -> int:
     limits = np.iinfo(datatype.numpy)
     try:
         value = int(cell) if cell.strip().lstrip("+-").isdecimal() else float(cell)
@@ -103,7 +108,7 @@ def _integer(cell: str, name: str, datatype: Datatype, row: int) -> int:
     return int(value)
 
 
-def _truth(cell: Any, name: str, row: int) -> bool:
+def _truth(cell: Any, name: str, row: np.intp) -> bool:
     if isinstance(cell, bool):
         return cell
     value = _TRUTH.get(cell.strip().lower())
@@ -120,7 +125,7 @@ def _shown(cell: str) -> str:
     return "an empty cell" if not cell.strip() else repr(cell[:_SHOWN])
 
 
-def _refuse_cell(name: str, datatype: Datatype, row: int, cell: str) -> NoReturn:
+def _refuse_cell(name: str, datatype: Datatype, row: np.intp, cell: str) -> NoReturn:
     raise DataInvalid(
         f"row {row + 1}, column '{name[:64]}': {_shown(cell)} is no {datatype.name}",
         fix="leave out rows that the model cannot be asked about"

@@ -11,6 +11,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
 from server.errors import DataInvalid
 from server.reference.tables import CHUNK_ROWS, Chunk
 
@@ -58,7 +60,8 @@ class CsvTable:
                 if not some:
                     return
                 columns = dict(zip(self.names, map(list, zip(*some, strict=True)), strict=True))
-                yield Chunk(first, len(some), columns, min(1.0, raw.tell() / self._size))
+                places = np.arange(first, first + len(some))
+                yield Chunk(places, columns, min(1.0, raw.tell() / self._size))
 
     def _rows(self, lines: TextIO) -> Iterator[list[str]]:
         """Yield the rows after the line of names; empty lines are none."""

@@ -41,7 +41,7 @@ class Matching:
     def _tensor(self, spec: TensorSpec, chunk: Chunk) -> Array:
         names = self.columns[spec.name]
         values = [
-            to_datatype(chunk.columns[name], spec.datatype, name, chunk.first_row) for name in names
+            to_datatype(chunk.columns[name], spec.datatype, name, chunk.places) for name in names
         ]
         if spec.name in self.whole:
             return _shaped(values[0], spec)

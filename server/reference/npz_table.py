@@ -49,8 +49,8 @@ class NpzTable:
         for first in range(0, self._rows, CHUNK_ROWS):
             part = slice(first, first + CHUNK_ROWS)
             columns = {name: _plain(array[part]) for name, array in self._arrays.items()}
-            rows = min(CHUNK_ROWS, self._rows - first)
-            yield Chunk(first, rows, columns, (first + rows) / self._rows)
+            end = min(first + CHUNK_ROWS, self._rows)
+            yield Chunk(np.arange(first, end), columns, end / self._rows)
 
 
 def _read(path: Path) -> dict[str, Array]:

@@ -50,9 +50,9 @@ class ParquetTable:
                     name: self._values(name, column)
                     for name, column in zip(self.names, batch.columns, strict=True)
                 }
-                share = (first + batch.num_rows) / max(1, self._rows)
-                yield Chunk(first, batch.num_rows, columns, share)
-                first += batch.num_rows
+                end = first + batch.num_rows
+                yield Chunk(np.arange(first, end), columns, end / max(1, self._rows))
+                first = end
         except self._arrow.ArrowException as error:
             raise self._broken(error) from None
         except OSError as error:

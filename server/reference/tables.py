@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from server.tensors import Array
 
 CHUNK_ROWS = 4096
@@ -21,12 +24,26 @@ booleans, or objects that are text or None."""
 class Chunk:
     """Some rows of a table."""
 
-    first_row: int
-    """How many rows came before."""
-    rows: int
+    places: NDArray[np.intp]
+    """Numbers of the rows in the file, from 0, shape (rows,)."""
     columns: Mapping[str, Values]
     share: float
     """How much of the file has been read, 0 to 1."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.places)
+
+    def only(self, chosen: NDArray[np.intp]) -> "Chunk":
+        """Return some of the rows."""
+        columns = {
+            name: values[chosen]
+            if isinstance(values, np.ndarray)
+            else [values[at] for at in chosen]
+            for name, values in self.columns.items()
+        }
+        return Chunk(self.places[chosen], columns, self.share)
 
 
 class Table(Protocol):

@@ -14,7 +14,7 @@ from tests.support.reference_rows import text
 
 
 def cast(values: Any, datatype: str) -> Any:
-    return to_datatype(values, DATATYPES[datatype], "age", 100)
+    return to_datatype(values, DATATYPES[datatype], "age", 100 + np.arange(len(values)))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def read(found: CsvTable) -> dict[str, list[Any]]:
     rows = 0
     share = 0.0
     for chunk in found.chunks():
-        assert chunk.first_row == rows
+        assert chunk.places.tolist() == list(range(rows, rows + chunk.rows))
         assert 0 < chunk.rows <= CHUNK_ROWS
         assert share <= chunk.share <= 1.0
         rows, share = rows + chunk.rows, chunk.share

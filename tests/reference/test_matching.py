@@ -23,7 +23,7 @@ FEATURES = {"x": ["age", "bmi"]}
 
 def chunk(**columns: Any) -> Chunk:
     rows = len(next(iter(columns.values())))
-    return Chunk(0, rows, columns, 1.0)
+    return Chunk(np.arange(rows), columns, 1.0)
 
 
 def test_features_and_inputs_are_found_by_their_names() -> None:

@@ -28,7 +28,7 @@ def test_arrays_are_read_in_chunks(tmp_path: Path) -> None:
     chunks = list(found.chunks())
 
     assert found.names == ("x", "word")
-    assert [(chunk.first_row, chunk.rows) for chunk in chunks] == [(0, CHUNK_ROWS), (CHUNK_ROWS, 5)]
+    assert [(chunk.places[0], chunk.rows) for chunk in chunks] == [(0, CHUNK_ROWS), (CHUNK_ROWS, 5)]
     assert [chunk.share for chunk in chunks] == [CHUNK_ROWS / rows, 1.0]
     last = chunks[1].columns
     assert np.asarray(last["x"]).shape == (5, 2, 3)

@@ -38,7 +38,7 @@ def test_rows_are_read_in_chunks(tmp_path: Path) -> None:
     for _ in range(2):
         chunks = list(found.chunks())
         assert sum(chunk.rows for chunk in chunks) == rows
-        assert [chunk.first_row for chunk in chunks] == [
+        assert [chunk.places[0] for chunk in chunks] == [
             sum(one.rows for one in chunks[:at]) for at in range(len(chunks))
         ]
         assert np.concatenate([chunk.columns["x"] for chunk in chunks]).tolist() == list(
