@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from loadtests import bench_models, footprint, loading, switches, throughput
+from loadtests import bench_models, footprint, loading, monitoring, switches, throughput
 from loadtests.detection import command as detection
 
 
@@ -18,6 +18,9 @@ def main() -> None:
     switch.add_argument("--switches", type=int, default=1000)
     load = commands.add_parser("loading", help="p99 of one model while another one loads")
     load.add_argument("--rounds", type=int, default=5)
+    watch = commands.add_parser("monitoring", help="what counting and judging rows costs")
+    watch.add_argument("--rounds", type=int, default=6)
+    watch.add_argument("--seconds", type=int, default=4)
     commands.add_parser("footprint", help="start, memory, scrape")
     detection.add_options(commands.add_parser("detection", help="how well drift is detected"))
     options = parser.parse_args()
@@ -28,6 +31,8 @@ def main() -> None:
         print(switches.measure(options.switches))
     elif options.scenario == "loading":
         print(loading.measure(options.rounds))
+    elif options.scenario == "monitoring":
+        print(monitoring.measure(options.rounds, options.seconds))
     elif options.scenario == "detection":
         detection.run(options)
     else:

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from loadtests import bench_models, targets
-from loadtests.processes import pss_bytes, tree
+from loadtests.processes import cpu_seconds, pss_bytes, tree
 from loadtests.targets import Target
 
 EXAMPLES = Path(__file__).parent.parent / "models"
@@ -63,8 +63,8 @@ def _memory_and_scrape(scratch: Path) -> list[str]:
                 )
             )
             _ask_each(target, count)
-            sizes[count] = _memory(target.pid)
-            seconds, size = _scrape(control_port)
+            sizes[count] = memory(target.pid)
+            seconds, size = scrape(control_port)
         lines.append(f"| /metrics with {count} models | {seconds * 1e3:.1f} ms, {size:,} bytes |")
     for name, empty in sizes[0].items():
         lines.append(f"| memory (PSS) of {name} without models | {empty / 2**20:.0f} MiB |")
@@ -89,7 +89,7 @@ def _ask_each(target: Target, count: int) -> None:
 _MODULES = {"server.controlplane.process": "control", "server.dataplane.process": "worker"}
 
 
-def _memory(pid: int) -> dict[str, int]:
+def memory(pid: int) -> dict[str, int]:
     """Return the memory of supervisor, control and worker, without the one that checks models."""
     sizes = {"supervisor": pss_bytes(pid)}
     for child in tree(pid):
@@ -99,10 +99,19 @@ def _memory(pid: int) -> dict[str, int]:
     return sizes
 
 
-def _scrape(control_port: int) -> tuple[float, int]:
+def control_seconds(pid: int) -> float:
+    """Return the processor time of control so far."""
+    return sum(
+        cpu_seconds(child)
+        for child in tree(pid)
+        if "server.controlplane.process" in Path(f"/proc/{child}/cmdline").read_text()
+    )
+
+
+def scrape(control_port: int, scrapes: int = 20) -> tuple[float, int]:
     """Return the median seconds of a scrape and the page's size."""
     times, size = [], 0
-    for _ in range(20):
+    for _ in range(scrapes):
         started = time.perf_counter()
         with urllib.request.urlopen(f"http://127.0.0.1:{control_port}/metrics") as answer:
             size = len(answer.read())

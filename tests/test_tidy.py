@@ -49,6 +49,8 @@ ONLY_IN = {
     "pydantic": {"config.py", "repository/model_settings.py"},
     "rich": {
         "cli/doctor.py",
+        "cli/drift.py",
+        "cli/drift_table.py",
         "cli/model.py",
         "cli/profile.py",
         "cli/profile_view.py",

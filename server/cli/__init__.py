@@ -11,6 +11,7 @@ import typer
 
 import server
 from server.cli.doctor import doctor
+from server.cli.drift import drift
 from server.cli.model import model_app
 from server.cli.profile import profile_app
 from server.cli.serve import serve_command
@@ -41,6 +42,7 @@ def _root(
 
 app.command("serve")(serve_command)
 app.command("doctor")(doctor)
+app.command("drift")(drift)
 app.add_typer(model_app, name="model")
 app.add_typer(profile_app, name="profile")
 

@@ -17,14 +17,23 @@ DEFAULT_URL = "http://127.0.0.1:8001"
 
 def post(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 300.0) -> Any:
     """Post JSON to the control port and return its answer; end the program if that fails."""
+    return _call(url, path, json.dumps(body or {}).encode(), timeout)
+
+
+def get(url: str, path: str, timeout: float = 30.0) -> Any:
+    """Return what the control port answers to a GET; end the program if that fails."""
+    return _call(url, path, None, timeout)
+
+
+def _call(url: str, path: str, body: bytes | None, timeout: float) -> Any:
     if not url.startswith(("http://", "https://")):
         _fail_for_address(url)
     try:
         request = urllib.request.Request(
             url.rstrip("/") + path,
-            data=json.dumps(body or {}).encode(),
+            data=body,
             headers={"content-type": "application/json"},
-            method="POST",
+            method="GET" if body is None else "POST",
         )
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             content = answer.read()

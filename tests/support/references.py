@@ -73,7 +73,7 @@ def profile_of(
                 (),
                 1.0,
             )
-            columns.append(_with(made, inflation=(1.0,) * made.components))
+            columns.append(_with(made, inflation=(1.0,) * len(made.basis().inflation)))
         for column, words in zip(group.words, blocks.words, strict=True):
             counted = count_words(words)
             categories = reference_categories(counted, SMALLEST_WINDOW_ROWS)

@@ -1,0 +1,130 @@
+"""The drift report in a terminal: a table of features, with their histograms as sparklines.
+
+Decides words, layout and colours only.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_CHARACTERS = 20
+LISTED_Q = 0.05
+
+_STYLES = {"firing": "bold red", "pending": "yellow"}
+
+
+def drift_view(reports: Sequence[dict[str, Any]], shown: int | None) -> RenderableType:
+    """Return the reports of some models; of each version at most `shown` features."""
+    parts: list[RenderableType] = []
+    for report in reports:
+        if not report["versions"]:
+            parts.append(f"[bold]{escape(report['model'])}[/]  no version of it is watched\n")
+        for version in report["versions"]:
+            parts += _version(report["model"], version, shown)
+    return Group(*parts) if parts else "no model is served"
+
+
+def _version(model: str, version: dict[str, Any], shown: int | None) -> list[RenderableType]:
+    live = ", live" if version["is_live"] else ""
+    title = f"[bold]{escape(model)}[/] version {escape(version['version'])}{live}: "
+    if version["state"] == "learning":
+        learned = version["learned_rows"]
+        return [f"{title}learning what is usual, {learned:,} rows so far\n"]
+    reference = version["reference"]
+    kind = "its own first rows" if reference["is_self_reference"] else escape(reference["name"])
+    day = version["windows"][-1]["rows"]
+    parts: list[RenderableType] = [
+        f"{title}{day:,} rows in a day, held to {reference['rows']:,} of {kind}"
+    ]
+    for half in reference["halves_differ"]:
+        words = escape(f"{half['column']}: {half['words']}")
+        parts.append(f"[yellow]the reference does not agree with itself[/]  {words}")
+    parts += [_alert_line(alert) for alert in version["alerts"]]
+    columns = version["columns"] if shown is None else version["columns"][:shown]
+    parts.append(_table(columns))
+    left = len(version["columns"]) - len(columns)
+    parts.append(f"{left} more with --all\n" if left else "")
+    return parts
+
+
+def _alert_line(alert: dict[str, Any]) -> str:
+    style, words = _STYLES[alert["state"]], escape(alert.get("words", ""))
+    return f"[{style}]{alert['rule']} {alert['state']}[/]  {words}{_since(alert)}"
+
+
+def _table(columns: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("FEATURE", overflow="fold")
+    table.add_column("ALERT")
+    table.add_column("WHAT", overflow="fold")
+    for name in ("EFFECT", "PSI", "NOISE", "MISSING"):
+        table.add_column(name, justify="right")
+    table.add_column("REFERENCE", no_wrap=True)
+    table.add_column("LIVE", no_wrap=True)
+    for column in columns:
+        measures = column["measures"]
+        reference, live = (joined(column["histogram"][side]) for side in ("reference", "live"))
+        highest = max([*reference, *live], default=0.0)
+        table.add_row(
+            escape(column["name"]),
+            "\n".join(_alert(alert) for alert in column["alerts"]),
+            _words(column),
+            f"{column['verdict']['effect']:.2f}",
+            f"{measures['psi']:.3f}",
+            f"{measures['psi_floor']:.3f}",
+            _percent(column["rates"]),
+            sparkline(reference, highest),
+            sparkline(live, highest),
+        )
+    return table
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    return f"[{_STYLES[alert['state']]}]{alert['rule']} {alert['state']}[/]"
+
+
+def _words(column: dict[str, Any]) -> str:
+    """Return what is different about a column, as far as it is certain."""
+    told = [f"{escape(alert.get('words', ''))}{_since(alert)}" for alert in column["alerts"]]
+    verdict = column["verdict"]
+    if not verdict["has_enough_rows"]:
+        told.append("[dim]too few rows[/]")
+    elif not told and verdict["q"] <= LISTED_Q:
+        told.append(escape(verdict["words"]))
+    size = column.get("range", {}).get("size", "")
+    if size and told:
+        told.append(f"largest value {size}")
+    novel = [escape(one["word"]) for one in column.get("novel", ())]
+    if novel and column["alerts"]:
+        told.append(f"new: {', '.join(novel[:3])}{', …' if len(novel) > 3 else ''}")
+    return "\n".join(told)
+
+
+def _since(alert: dict[str, Any]) -> str:
+    """Return since when a change is there, in local time."""
+    onset = alert["onset_seconds"] or alert["since_seconds"]
+    return f" since {datetime.fromtimestamp(onset, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _percent(rates: Sequence[dict[str, Any]]) -> str:
+    live = next((rate["live"] for rate in rates if rate["name"] == "missing"), None)
+    return "" if live is None else f"{100.0 * live:.1f}%"
+
+
+def joined(shares: Sequence[float]) -> list[float]:
+    """Return shares of neighbours together, so that a line has SPARK_CHARACTERS at most."""
+    size = -(-len(shares) // SPARK_CHARACTERS)
+    return [sum(shares[at : at + size]) for at in range(0, len(shares), size or 1)]
+
+
+def sparkline(shares: Sequence[float], highest: float) -> str:
+    """Return shares as a line of blocks, the highest block for `highest`."""
+    if highest <= 0.0:
+        return " " * len(shares)
+    steps = [share / highest * (len(BLOCKS) - 1) for share in shares]
+    return "".join(BLOCKS[round(min(step, len(BLOCKS) - 1.0))] for step in steps)
