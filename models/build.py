@@ -1,14 +1,17 @@
 """Rebuild the example models from scikit-learn's own data: python models/build.py [FOLDER].
 
 Each model is small, deterministic, and trained on real data; beside it lie golden rows (real rows
-with scikit-learn's own answers) and a manifest. The digits' net is the same each time on one kind
-of processor only: another one rounds differently, and training adds that up. Needs what `make test`
-installs.
+with scikit-learn's own answers), a manifest, and the reference profile of the rows it was trained
+on, which the program itself makes. The digits' net is the same each time on one kind of processor
+only: another one rounds differently, and training adds that up. Needs what `make test` installs.
 """
 
+import csv
 import hashlib
 import json
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +66,25 @@ def save(
     print(f"{folder}: {path.stat().st_size:,} bytes")
 
 
+def reference(folder: Path, columns: dict[str, Any], *flags: str) -> None:
+    """Write a version's profile, made of columns as a user's file has them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "train.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        model, version = folder.parts[-2:]
+        command = [sys.executable, "-m", "server", "profile", "build", model, version]
+        command += ["--repository", str(folder.parents[1].absolute()), "--data", str(path)]
+        # The rows of these data are in no order.
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [*command, "--unordered", *flags], cwd=Path(__file__).parents[1], capture_output=True
+        )
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+
+
 def features_toml(comment: str, name: str, features: list[str], *lines: str) -> str:
     """Return a model.toml that names the columns of an input."""
     quoted = "".join(f'    "{feature}",\n' for feature in features)
@@ -104,6 +126,10 @@ def breast_cancer(root: Path) -> None:
             'version_policy = "latest:2"',
         )
     )
+    columns = dict(zip(data.feature_names, data.data.T.tolist(), strict=True))
+    for version in ("1", "2"):
+        folder = root / "breast-cancer" / version
+        reference(folder, {**columns, "diagnosis": labels.tolist()}, "--labels", "diagnosis")
 
 
 def diabetes(root: Path) -> None:
@@ -134,6 +160,8 @@ def diabetes(root: Path) -> None:
     (root / "diabetes" / "model.toml").write_text(
         features_toml("Columns as in scikit-learn's data.", "features", features) + "\n" + check
     )
+    columns = dict(zip(data.feature_names, data.data.T.tolist(), strict=True))
+    reference(root / "diabetes" / "1", columns)
 
 
 def digits(root: Path) -> None:
@@ -160,6 +188,9 @@ def digits(root: Path) -> None:
             "probabilities": model.predict_proba(golden).astype(np.float32),
         },
     )
+    columns = {f"pixels[{place}]": column for place, column in enumerate(rows.T.tolist())}
+    columns["digit"] = data.target.tolist()
+    reference(root / "digits" / "1", columns, "--labels", "digit")
 
 
 def diabetes_risk(root: Path) -> None:
@@ -214,6 +245,10 @@ def diabetes_risk(root: Path) -> None:
             "label": pipeline.predict(golden).astype(np.str_),
             "probabilities": pipeline.predict_proba(golden).astype(np.float32),
         },
+    )
+    columns = {name: frame[name].tolist() for name in kinds}
+    reference(
+        root / "diabetes-risk" / "1", {**columns, "risk": labels.tolist()}, "--labels", "risk"
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
+from server.cli.check import check_version
 from server.config import ModelSettings
 from server.engine.session import Session
-from server.repository.layout import scan
+from server.monitoring.columns import Side
+from server.monitoring.fitting import differences
+from server.repository.layout import PROFILE_FILE, scan
 from server.repository.model_settings import read_setup
+from server.repository.reference import find_reference, load_profile
 from server.repository.verification import VerificationOrder, verify
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -84,6 +89,48 @@ def test_the_script_makes_the_same_bytes(rebuilt: Path, version: str) -> None:
     for name, array in now.items():
         assert array.dtype == committed[name].dtype
         assert (array == committed[name]).all()
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS - {"digits/1"}))
+def test_the_script_makes_the_same_profile(rebuilt: Path, version: str) -> None:
+    """Of what goes in, to the last digit; answers may be rounded otherwise on another processor."""
+    now, committed = (load_profile(root / version / PROFILE_FILE) for root in (rebuilt, MODELS))
+
+    assert now.created_from == committed.created_from
+    assert now.layout == committed.layout
+    for new, old in zip(now.columns, committed.columns, strict=True):
+        if new.column.side is Side.INPUT:
+            assert replace(new, importance=None).to_json() == (
+                replace(old, importance=None).to_json()
+            )
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS))
+def test_each_model_has_a_profile_that_fits(version: str) -> None:
+    """Made with its own files, of all rows of its data; those of classifiers know the labels."""
+    folder = MODELS / version
+    session = Session.open(folder / "model.onnx")
+    setup = read_setup(folder.parent, ModelSettings())
+    profile = load_profile(folder / PROFILE_FILE)
+
+    assert differences(profile, folder.parent.name, session.signature, setup.features) == []
+    sizes = {"breast-cancer": 569, "diabetes": 442, "diabetes-risk": 442, "digits": 1797}
+    assert profile.created_from.rows == sizes[folder.parent.name]
+    assert not profile.is_self_reference
+    assert (profile.score is None) == (version == "diabetes/1")
+    assert len(profile.to_json()) < 50_000
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS))
+def test_the_profile_is_of_the_files_beside_it(version: str, tmp_path: Path) -> None:
+    """Nobody has changed a model without its profile."""
+    checked = check_version(MODELS / version, tmp_path)
+    found = find_reference(
+        MODELS / version, checked.verdict.signature, checked.setup.features, checked.digest
+    )
+
+    assert found.profile is not None
+    assert found.warnings == []
 
 
 def test_the_script_makes_an_equal_net(rebuilt: Path, tmp_path: Path) -> None:

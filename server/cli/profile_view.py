@@ -77,7 +77,9 @@ def _bars(one: ColumnProfile) -> Iterator[tuple[str, int]]:
     """Yield what is counted, in words, and its rows."""
     counts = one.counts
     if isinstance(one, NumberProfile):
-        ends = [one.minimum, *one.bins.edges, one.maximum]
+        is_open = one.column.kind is not Kind.PROBABILITY
+        low, high = (one.minimum, one.maximum) if is_open else (one.bins.low, one.bins.high)
+        ends = [low, *one.bins.edges, high]
         for (low, high), rows in zip(pairwise(ends), one.counts.bins.tolist(), strict=True):
             yield f"{_short(low)} … {_short(high)}", rows
         yield "-inf", one.counts.negative_infinities

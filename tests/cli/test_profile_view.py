@@ -84,6 +84,7 @@ def test_a_score_is_drawn_with_how_often_it_came_true() -> None:
     lines = printed(*column_view(profiles.profile(), "p.score")).splitlines()
 
     assert lines[3].split()[-2:] == ["CAME", "TRUE"]
+    assert lines[4].split()[:3] == ["0", "…", "0.02"]
     assert lines[4 + 48].split()[-2:] == ["50", "%"]
 
 
