@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from server.controlplane import exposition
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.page import render
 from server.errors import InvalidRequest, ModelUnavailable, PayloadTooLarge, VersionNotFound
 from server.http_app import json_response, starlette_app
 from server.protocol import metadata
@@ -146,7 +146,7 @@ class ControlApp:
         """Return all metrics."""
         families = self._collect()
         accept = request.headers.get("accept", "")
-        page, content_type = await asyncio.to_thread(exposition.render, families, accept)
+        page, content_type = await asyncio.to_thread(render, families, accept)
         return Response(page, headers={"content-type": content_type})
 
 

@@ -4,23 +4,21 @@ Decides names, labels and help texts. The only file that knows Prometheus' libra
 from models in the repository and from closed sets, never from what callers send.
 
 Concurrency: `collect` runs on the event loop, where the state lives; turning families into text
-runs on a thread, because it takes long when there are many models.
+(`page.py`) runs on a thread, because it takes long when there are many models.
 """
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
 )
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
@@ -75,24 +73,6 @@ def collect(sources: Sources) -> list[Metric]:
         *_river(sources),
         *_build(),
     ]
-
-
-class _Snapshot:
-    """Families that were collected before, as a collector for the library."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterator[Metric]:
-        return iter(self._families)
-
-
-def render(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
-    """Write families in the format that `accept` prefers; return the page and its type."""
-    registry = CollectorRegistry()
-    registry.register(_Snapshot(families))
-    encoder, content_type = choose_encoder(accept)
-    return encoder(registry), content_type
 
 
 def _requests(totals: Totals) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from server.controlplane import exposition
+from server.controlplane.page import render
 from server.wire.status import Gauges
 from server.wire.tally import DURATION_BUCKETS, BatchSize, Tally
 from tests.support import models
@@ -34,7 +35,7 @@ def _collected(
 
 
 def _values(families: list[Metric]) -> Values:
-    page, _ = exposition.render(families, "")
+    page, _ = render(families, "")
     return {
         _name(sample.name, sample.labels): sample.value
         for family in plain_text(page.decode())
@@ -205,8 +206,8 @@ def test_both_formats_say_the_same(repository: Path) -> None:
             return exposition.collect(control.sources())
 
     families = asyncio.run(run())
-    plain, plain_type = exposition.render(families, "text/html, */*")
-    modern, modern_type = exposition.render(families, "application/openmetrics-text; version=1.0.0")
+    plain, plain_type = render(families, "text/html, */*")
+    modern, modern_type = render(families, "application/openmetrics-text; version=1.0.0")
 
     assert plain_type.startswith("text/plain")
     assert modern_type.startswith("application/openmetrics-text")

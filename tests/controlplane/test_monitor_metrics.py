@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.controlplane import exposition, monitor_metrics
+from server.controlplane import monitor_metrics
 from server.controlplane.monitor_metrics import MAX_FEATURES, MonitorSources
+from server.controlplane.page import render
 from server.controlplane.watched import Watched
 from server.monitoring.alerts import DriftAlert
 from server.monitoring.drift import WHOLE, Limits
@@ -46,7 +47,7 @@ def _observer(profile: Profile, rows: int = 500, shifted: Any = 0.0) -> Observer
 def _samples(*watched: Watched) -> dict[str, float]:
     alarms = Counter({("m", "1", "drift"): 3})
     families = monitor_metrics.collect(MonitorSources(watched, 9, alarms, with_bins=False))
-    page, _ = exposition.render(families, "")
+    page, _ = render(families, "")
     samples = [
         sample
         for family in text_string_to_metric_families(page.decode())

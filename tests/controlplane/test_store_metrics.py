@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.controlplane import exposition, store_metrics
+from server.controlplane import store_metrics
+from server.controlplane.page import render
 from server.store.database import Health
 
 
 def samples(families: Iterable[Metric]) -> dict[str, float]:
     """Return what a scrape shows of families, by name and labels."""
-    page, _ = exposition.render(families, "")
+    page, _ = render(families, "")
     return {
         " ".join((sample.name, *sample.labels.values())): sample.value
         for family in text_string_to_metric_families(page.decode())
