@@ -45,11 +45,27 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
         words = escape(f"{half['column']}: {half['words']}")
         parts.append(f"[yellow]the reference does not agree with itself[/]  {words}")
     parts += [_alert_line(alert) for alert in version["alerts"]]
+    if version["performance"]:
+        parts.append(_performance(version["performance"]))
     columns = version["columns"] if shown is None else version["columns"][:shown]
     parts.append(_table(columns))
     left = len(version["columns"]) - len(columns)
     parts.append(f"{left} more with --all\n" if left else "")
     return parts
+
+
+def _performance(found: dict[str, Any]) -> str:
+    """Return estimates beside those of the reference, and what they assume."""
+    names = ("accuracy", "f1", "roc_auc")
+    figures = [
+        f"{name} {found['live'][name]:.3f} ({found['reference'][name]:.3f})"
+        for name in names
+        if found["live"][name] is not None and found["reference"][name] is not None
+    ]
+    if not figures:
+        return "[dim]performance cannot be estimated yet[/]"
+    told = f"estimated {', '.join(figures)}, in parentheses the reference's"
+    return f"{told}\n[dim]assumes: {escape(found['assumption'])}[/]"
 
 
 def _alert_line(alert: dict[str, Any]) -> str:

@@ -26,6 +26,9 @@ from server.statistics.sequential import Alert
 MAX_FEATURES = 64
 """Features of a version that have series of their own."""
 
+FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
+"""Of estimated performance; of more than two classes only the accuracy is known."""
+
 _VERSION = ("model", "version")
 _FEATURE = (*_VERSION, "feature")
 _RAISED = (Alert.PENDING, Alert.FIRING)
@@ -71,7 +74,15 @@ def collect(sources: MonitorSources) -> list[Metric]:
         for rule in Rule:
             count = sources.alarms[model, version, rule.value]
             alarms.add_metric((model, version, rule.value), count)
-    return [*counts.all(), effect, *_versions(watched), *_alerts(observed), alarms, unwatched]
+    return [
+        *counts.all(),
+        effect,
+        *_versions(watched),
+        *_alerts(observed),
+        *_performance(observed),
+        alarms,
+        unwatched,
+    ]
 
 
 def exported(observer: Observer) -> list[int]:
@@ -125,6 +136,31 @@ def _versions(watched: Iterable[Watched]) -> Iterator[Metric]:
         omitted.add_metric(labels, len(left))
         worst.add_metric(labels, float(one.observer.effects[left].max(initial=0.0)))
     yield from (learning, own, held, omitted, worst)
+
+
+def _performance(observed: Iterable[tuple[str, str, Observer]]) -> Iterator[Metric]:
+    """Yield what performance is estimated to be, and what it was on the reference's rows."""
+    live = GaugeMetricFamily(
+        "tidegate_monitor_estimated_performance",
+        "Performance as the scores of the last rows let expect it, when last judged",
+        labels=(*_VERSION, "figure"),
+    )
+    before = GaugeMetricFamily(
+        "tidegate_monitor_reference_performance",
+        "The same of the reference's rows",
+        labels=(*_VERSION, "figure"),
+    )
+    for model, version, observer in observed:
+        if observer.performance is not None:
+            for figure in FIGURES:
+                for family, side in (
+                    (live, observer.performance.live),
+                    (before, observer.performance.reference),
+                ):
+                    value = getattr(side, figure)
+                    if value is not None:
+                        family.add_metric((model, version, figure), value)
+    yield from (live, before)
 
 
 def _alerts(observed: Iterable[tuple[str, str, Observer]]) -> Iterator[Metric]:

@@ -64,9 +64,10 @@ def _head(watched: Watched, live: str | None) -> Json:
 
 def _version(head: Json, snapshot: Snapshot | None) -> Json:
     if snapshot is None:
-        return head | {"windows": [], "alerts": [], "columns": []}
+        return head | {"windows": [], "alerts": [], "performance": None, "columns": []}
     return head | {
         "windows": report.describe_windows(snapshot),
         "alerts": report.whole_alerts(snapshot),
+        "performance": report.performance(snapshot),
         "columns": report.report_columns(snapshot),
     }

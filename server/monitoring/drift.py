@@ -16,6 +16,7 @@ import numpy as np
 
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.cumulating import CusumRules, CusumSums
+from server.monitoring.performance import Estimator, PerformanceChange
 from server.monitoring.profile import CategoryProfile, NumberProfile, Profile
 from server.monitoring.rate_plans import RatePlan, Rule, rate_plans
 from server.monitoring.scale import scale_reach
@@ -35,8 +36,10 @@ MIN_CUMULATIVE_EFFECT = 0.05
 CLEAR_RATIO = 0.7
 SURE_ERRORS = 8.0
 
-EXTRA_TESTS = 1
-"""What is tested of a version beside its columns: all of them together."""
+MIN_ACCURACY_LOSS = 0.02
+
+EXTRA_TESTS = 2
+"""What is tested of a version beside its columns: all of them together, and its performance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +117,9 @@ class Judge:
             1.0 / self.alpha,
             limits.evaluation_rows,
         )
-        self._least_reference_rows = max(
-            1,
-            min(
-                (basis.rows for basis in self.bases if basis is not None and basis.rows), default=1
-            ),
-        )
+        rows = [basis.rows for basis in self.bases if basis is not None and basis.rows]
+        self._least_reference_rows = min(rows, default=1)
+        self._score_place, self._estimator = _estimator(profile)
         self._plans = [rate_plans(self.layout, place) for place in range(len(profile.columns))]
 
     def plans(self, place: int) -> tuple[RatePlan, ...]:
@@ -136,6 +136,16 @@ class Judge:
             return categorical_verdict(known, found[:-3], rates, profile.inflation)
         assert basis is not None, "a numeric column has a basis"
         return numeric_verdict(basis, found[: len(basis.reference)], rates)
+
+    def performance(self, counts: Counts) -> PerformanceChange | None:
+        """Estimate performance on a window's rows; None if the reference cannot tell."""
+        if self._estimator is None:
+            return None
+        profile = self.profile.columns[self._score_place]
+        assert isinstance(profile, NumberProfile), "a score is a number"
+        live = self.layout.number(counts, self._score_place).bins
+        inflation = max(profile.inflation, default=1.0)
+        return self._estimator.change(profile.counts.bins, live, inflation)
 
     def rows(self, place: int, counts: Counts) -> int:
         """Return how many rows of a column a window has."""
@@ -160,6 +170,13 @@ class Judge:
             if ratios[column] >= CLEAR_RATIO or (Rule.DRIFT, place) in watched:
                 reading = self._of_sums(len(views), sums, column, float(ratios[column]))
                 found.setdefault((Rule.DRIFT, place), []).append(reading)
+        performance = [
+            self._of_performance(number, view, change)
+            for number, view in enumerate(views)
+            if (change := self.performance(view.counts)) is not None
+        ]
+        if performance:
+            found[Rule.PERFORMANCE, WHOLE] = performance
         if together.is_learned:
             is_told = any(rule is Rule.DRIFT for rule, _ in watched)
             found[Rule.MULTIVARIATE, WHOLE] = [
@@ -174,6 +191,14 @@ class Judge:
         effect = abs(mean) / MIN_CUMULATIVE_EFFECT
         p = self.alpha ** min(ratio, 1.0)
         return Reading(number, rows, since, p, effect, words, sure_rows(mean))
+
+    def _of_performance(self, number: int, view: View, change: PerformanceChange) -> Reading:
+        lost = max(0.0, -change.accuracy_change)
+        accuracy = change.live.accuracy or 0.0
+        words = f"estimated accuracy down by {lost:.3f} to {accuracy:.3f}" if lost else ""
+        sure = sure_rows(lost) * accuracy * (1.0 - accuracy)
+        rows = change.live.rows
+        return Reading(number, rows, view.start, change.p, lost / MIN_ACCURACY_LOSS, words, sure)
 
     def _of_all(self, number: int, view: View, together: Dependence, *, is_told: bool) -> Reading:
         """Judge all columns together; when one tells it alone (`is_told`) there is nothing more."""
@@ -208,6 +233,14 @@ class Judge:
             reach, words = scale_reach(profile, self.layout.number(view.counts, place))
             p = self.alpha ** min(reach, 1.0)
             yield Rule.SCALE, Reading(number, rows, view.start, p, reach, words)
+
+
+def _estimator(profile: Profile) -> tuple[int, Estimator | None]:
+    """Return the place of the score, and what its bins say; WHOLE and None without one."""
+    if profile.score is None:
+        return WHOLE, None
+    names = [one.column.name for one in profile.columns]
+    return names.index(profile.score.column), Estimator(profile.score)
 
 
 def sure_rows(effect: float) -> float:

@@ -25,9 +25,10 @@ from server.monitoring.counting import RowCounter, Taken
 from server.monitoring.cumulating import CusumSums
 from server.monitoring.drift import WHOLE, Judge, Key, Limits, Reading, Readings, View
 from server.monitoring.onset import onset_seconds
+from server.monitoring.performance import PerformanceChange
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
-from server.monitoring.report import Snapshot
+from server.monitoring.report import MEASURED_WINDOW, Snapshot
 from server.monitoring.together import Dependence
 from server.statistics.window import HOUR_SECONDS, WINDOW_LENGTHS, Cell, Closing, Ring
 
@@ -82,6 +83,8 @@ class Observer:
         """Counts since this process began: what counters export."""
         self.effects = np.zeros(len(layout.columns))
         """How far each column had moved at the last evaluation, shape (columns,)."""
+        self.performance: PerformanceChange | None = None
+        """What it was estimated to be then; None if the reference cannot tell."""
         self.evaluated: float | None = None
         """When that was."""
         self.novel_words: dict[int, Counter[str]] = {}
@@ -176,7 +179,9 @@ class Observer:
 
     def step(self, question: Question, readings: Readings, now: float) -> list[AlertEvent]:
         """Take in the answer; return what has happened to alerts."""
-        self.effects = self.judge.screen.effects(question.views[2].counts)
+        measured = question.views[MEASURED_WINDOW].counts
+        self.effects = self.judge.screen.effects(measured)
+        self.performance = self.judge.performance(measured)
         self.evaluated = now
         return self._step(readings, now)
 

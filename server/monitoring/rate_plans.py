@@ -42,6 +42,8 @@ class Rule(StrEnum):
     """Far more rows come than did, or far fewer."""
     MULTIVARIATE = "multivariate"
     """Many columns have moved a little, together."""
+    PERFORMANCE = "performance"
+    """The model is expected to be right less often, by what its score says."""
 
 
 @dataclass(frozen=True, slots=True)

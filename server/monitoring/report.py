@@ -13,7 +13,7 @@ Knows counts of windows and alerts; told the time.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from statistics import fmean
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from server.monitoring.alerts import Alerts, DriftAlert
 from server.monitoring.drift import WHOLE, Judge, View
+from server.monitoring.performance import ASSUMPTION, Performance
 from server.monitoring.profile import CategoryProfile, NumberProfile
 from server.monitoring.rate_plans import Rule
 from server.monitoring.scale import size_words
@@ -84,6 +85,29 @@ def report_columns(snapshot: Snapshot) -> list[Json]:
         return bool(columns[place]["alerts"]), rates[place] <= LISTED_Q, weight
 
     return [columns[place] for place in sorted(range(len(columns)), key=order, reverse=True)]
+
+
+def performance(snapshot: Snapshot) -> Json | None:
+    """Return estimated performance in the measured window beside the reference's; None without."""
+    rows = snapshot.judge.layout.rows
+    view = snapshot.views[MEASURED_WINDOW]
+    if rows(view.counts) < snapshot.judge.rule.min_rows:
+        view = max(snapshot.views, key=lambda one: rows(one.counts))
+    change = snapshot.judge.performance(view.counts)
+    if change is None:
+        return None
+    return {
+        "window": view.name,
+        "assumption": ASSUMPTION,
+        "p": _short(change.p),
+        "covered": _short(change.covered),
+        "reference": _figures(change.reference),
+        "live": _figures(change.live),
+    }
+
+
+def _figures(found: Performance) -> Json:
+    return {name: None if value is None else _short(value) for name, value in asdict(found).items()}
 
 
 def whole_alerts(snapshot: Snapshot) -> list[Json]:

@@ -109,3 +109,19 @@ def test_new_words_are_shown_without_markup() -> None:
 def test_no_models_are_told() -> None:
     """An empty repository is no empty screen."""
     assert _shown().strip() == "no model is served"
+
+
+def test_estimated_performance_is_shown_with_what_it_assumes() -> None:
+    """Live figures with the reference's beside them; without figures, that there are none yet."""
+    told = report()
+    side = {"rows": 10, "accuracy": 0.9, "f1": None, "roc_auc": 0.8}
+    found = {"live": side, "reference": {**side, "accuracy": 0.95}, "assumption": "all is well"}
+    told["versions"][0]["performance"] = found
+
+    text = _shown(told)
+
+    assert "estimated accuracy 0.900 (0.950), roc_auc 0.800 (0.800)" in text
+    assert "assumes: all is well" in text
+    nothing = dict.fromkeys(side)
+    told["versions"][0]["performance"] = found | {"live": nothing}
+    assert "performance cannot be estimated yet" in _shown(told)

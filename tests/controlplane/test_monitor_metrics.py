@@ -17,7 +17,14 @@ from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
 from server.statistics.sequential import Alert, AlertState
-from tests.support.references import mixed_profile, mixed_rows, normal_blocks, normal_profile
+from tests.support.references import (
+    mixed_profile,
+    mixed_rows,
+    normal_blocks,
+    normal_profile,
+    scored_profile,
+    scored_rows,
+)
 
 ORDER = (
     *("model", "version", "feature", "component", "category", "gt", "le"),
@@ -128,3 +135,23 @@ def test_a_learning_version_has_hardly_any_series() -> None:
     samples = _samples(Watched("m", "1", "d", ""))
 
     assert samples == {"learning m 1": 1.0, "unwatched_rows_total": 9.0}
+
+
+def test_estimated_performance_is_exported_where_it_is_known() -> None:
+    """Each figure, live and of the reference; nothing for a model without a score."""
+    profile = scored_profile(5000)
+    observer = Observer(profile, Limits(), Pace(), 0.0)
+    inputs, outputs, _ = scored_rows(np.random.default_rng(1), 500)
+    groups = profile.layout.groups
+    observer.take(500, groups[0].blocks(inputs), groups[1].blocks(outputs))
+    observer.tick(20.0)
+    question = observer.question(20.0)
+    observer.step(question, question.answer(), 20.0)
+
+    samples = _samples(Watched("m", "1", "d", "", observer))
+
+    for figure in ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc"):
+        live = samples[f"estimated_performance m 1 {figure}"]
+        assert live == pytest.approx(samples[f"reference_performance m 1 {figure}"], abs=0.1)
+    plain = _samples(Watched("m", "1", "d", "", _observer(normal_profile(2, 500))))
+    assert not [name for name in plain if "performance m" in name]

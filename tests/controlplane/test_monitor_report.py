@@ -67,6 +67,7 @@ def test_a_learning_version_tells_how_far_it_is() -> None:
         "learned_rows": 30,
         "windows": [],
         "alerts": [],
+        "performance": None,
         "columns": [],
     }
 

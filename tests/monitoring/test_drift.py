@@ -12,7 +12,14 @@ from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
 from server.monitoring.together import Dependence
 from server.statistics.sequential import strength
-from tests.support.references import mixed_profile, mixed_rows, normal_blocks, normal_profile
+from tests.support.references import (
+    mixed_profile,
+    mixed_rows,
+    normal_blocks,
+    normal_profile,
+    scored_profile,
+    scored_rows,
+)
 
 ROWS = 2000
 PROFILE = mixed_profile(20_000)
@@ -113,7 +120,7 @@ def test_a_slow_shift_is_read_from_the_sums() -> None:
 
 def test_the_budget_is_shared_by_columns_and_windows() -> None:
     """Twice the columns, or the windows, halve what one test may claim; more alarms allow more."""
-    one, two = (Judge(normal_profile(columns, 500), Limits(), 5) for columns in (2, 6))
+    one, two = (Judge(normal_profile(columns, 500), Limits(), 5) for columns in (2, 7))
     many = Judge(normal_profile(2, 500), Limits(alarms_per_month=10.0), 5)
     windows = Judge(normal_profile(2, 500), Limits(), 11)
 
@@ -156,3 +163,40 @@ def test_small_changes_need_many_rows_to_be_sure() -> None:
     assert sure_rows(1.0) == pytest.approx(64.0)
     assert sure_rows(-0.1) == pytest.approx(6400.0)
     assert np.isfinite(sure_rows(0.0))
+
+
+def _performance(scale: float, watched: Any = frozenset()) -> Any:
+    profile = scored_profile()
+    judge = Judge(profile, Limits(), 5)
+    inputs, outputs, _ = scored_rows(np.random.default_rng(5), 5000, scale)
+    counter = RowCounter(judge.layout)
+    groups = profile.layout.groups
+    counter.add(5000, groups[0].blocks(inputs), groups[1].blocks(outputs))
+    view = View("1", counter.take().counts, 0.0, 10.0)
+    sums = CusumSums(len(judge.screen.number_places))
+    found = judge.readings([view], sums, Dependence(judge.layout, judge.bases), watched)
+    return judge, found[Rule.PERFORMANCE, WHOLE][0]
+
+
+def test_a_model_that_has_become_unsure_is_told() -> None:
+    """Where scores were made with labels, a fall of the accuracy to be expected is a reading."""
+    judge, clean = _performance(1.0)
+    _, better = _performance(3.0)
+    _, unsure = _performance(0.5)
+
+    assert strength(clean.p, judge.alpha) < 0.7
+    assert better.effect == 0.0
+    assert better.words == ""
+    assert strength(unsure.p, judge.alpha) >= 1.0
+    assert unsure.effect > 1.0
+    assert unsure.words.startswith("estimated accuracy down by 0.1")
+
+
+def test_without_labels_nothing_is_said_of_performance() -> None:
+    """A profile without a score has no estimate, and no reading."""
+    sums = CusumSums(len(JUDGE.screen.number_places))
+    together = Dependence(JUDGE.layout, JUDGE.bases)
+    view = _view(*_rows())
+
+    assert JUDGE.performance(view.counts) is None
+    assert (Rule.PERFORMANCE, WHOLE) not in JUDGE.readings([view], sums, together, frozenset())

@@ -12,10 +12,23 @@ from server.monitoring.counting import RowCounter
 from server.monitoring.drift import WHOLE, Judge, Limits, Reading, View
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
-from server.monitoring.report import Snapshot, describe_windows, report_columns, whole_alerts
+from server.monitoring.report import (
+    Snapshot,
+    describe_windows,
+    performance,
+    report_columns,
+    whole_alerts,
+)
 from server.statistics import distance
 from server.statistics.sequential import Alert, AlertState
-from tests.support.references import mixed_profile, mixed_rows, normal_blocks, normal_profile
+from tests.support.references import (
+    mixed_profile,
+    mixed_rows,
+    normal_blocks,
+    normal_profile,
+    scored_profile,
+    scored_rows,
+)
 
 MIXED = mixed_profile(5000)
 
@@ -161,3 +174,23 @@ def test_a_reference_without_rows_is_told_too() -> None:
     json.dumps(columns, allow_nan=False)
     assert all(column["verdict"]["p"] == 1.0 for column in columns)
     assert Counter(len(column["alerts"]) for column in columns) == {0: 5}
+
+
+def test_estimated_performance_is_told_with_its_assumption() -> None:
+    """Live beside reference, from the counts of the score, and null where there is no score."""
+    profile = scored_profile(5000)
+    inputs, outputs, _ = scored_rows(np.random.default_rng(5), 3000, 0.5)
+    groups = profile.layout.groups
+    snapshot = _snapshot(profile, groups[0].blocks(inputs), groups[1].blocks(outputs), 3000)
+
+    told = performance(snapshot)
+
+    assert told is not None
+    assert told["window"] == "16"
+    assert told["live"]["rows"] == 3000
+    assert 0.6 < told["live"]["accuracy"] < told["reference"]["accuracy"] < 0.9
+    assert "concept drift" in told["assumption"]
+    json.dumps(told, allow_nan=False)
+    x = np.zeros((5, 3), np.float32)
+    plain = normal_profile(3)
+    assert performance(_snapshot(plain, *normal_blocks(plain, x), 5)) is None

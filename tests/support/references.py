@@ -1,13 +1,21 @@
 """Reference profiles of small models, made from arrays the plain way, and rows to hold to them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.monitoring.columns import Blocks, Kind, Layout, layout_of
-from server.monitoring.profile import CategoryProfile, ColumnProfile, NumberProfile, Profile, Source
+from server.monitoring.profile import (
+    CategoryProfile,
+    ColumnProfile,
+    NumberProfile,
+    Profile,
+    ScoreProfile,
+    Source,
+)
 from server.statistics.bins import probability_bins, reference_bins
 from server.statistics.categories import (
     count_categories,
@@ -147,3 +155,36 @@ def mixed_rows(rng: np.random.Generator, rows: int) -> tuple[dict[str, Array], d
     return {"amount": amount, "visits": visits, "colour": colour, "member": member}, {
         "label": label
     }
+
+
+def scored_rows(rng: np.random.Generator, rows: int, scale: float = 1.0) -> tuple[Any, Any, Any]:
+    """Return inputs, probabilities and true labels; a small `scale` makes the model unsure."""
+    x = scale * rng.standard_normal((rows, 1))
+    score = 1.0 / (1.0 + np.exp(-3.0 * x))
+    label = (rng.random((rows, 1)) < score).ravel()
+    probabilities = np.concatenate([1.0 - score, score], axis=1).astype(np.float32)
+    return {"x": x.astype(np.float32)}, {"p": probabilities}, label
+
+
+def scored_profile(rows: int = 20_000, seed: int = 3) -> Profile:
+    """Return the profile of a well calibrated model of two classes, made with labels."""
+    tensors = signature({"x": ("FP32", 1)}, {"p": ("FP32", 2)})
+    layout = layout_of(tensors, {}, {"p": Kind.PROBABILITY})
+    inputs, outputs, label = scored_rows(np.random.default_rng(seed), rows)
+    profile = profile_of(layout, inputs, outputs)
+    score = outputs["p"][:, 1]
+    bins = probability_bins("float32")
+
+    def counted(chosen: Any) -> NDArray[np.int64]:
+        return count_column(bins, score[chosen]).bins
+
+    answered = score > 0.5
+    made = ScoreProfile(
+        "p.score",
+        "1",
+        positives=counted(label),
+        labelled=counted(label >= 0),
+        answered=counted(answered),
+        hits=counted(answered & label),
+    )
+    return replace(profile, score=made)
