@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -27,15 +28,17 @@ TIDEGATE = [sys.executable, "-m", "server"]
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with the example models, on other ports than the documents name.
 
-    It exports all that it can, and learns and judges quickly.
+    It exports all that it can, and judges quickly; one version has no profile, and learns.
     """
     state_dir = tmp_path_factory.mktemp("docs") / "state"
+    repository = shutil.copytree(ROOT / "models", state_dir.parent / "models")
+    (repository / "diabetes-risk" / "1" / "profile.json").unlink()
     settings = {
         "monitor_bin_metrics": "on",
         "monitor_self_reference_rows": 500,
         "monitor_window_seconds": 0.5,
     }
-    with running(ROOT / "models", state_dir, **settings) as one:
+    with running(repository, state_dir, **settings) as one:
         yield one
 
 
@@ -149,9 +152,8 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
         found = list(text_string_to_metric_families(gateway.metrics()))
         return {} if any(not one.samples for one in found) else {named(one): one for one in found}
 
-    eventually(
-        lambda: _send_people(gateway, 0.0) and "tidegate_monitor_effect" in gateway.metrics()
-    )
+    learned = 'tidegate_monitor_effect{feature="bmi",model="diabetes-risk"'
+    eventually(lambda: _send_people(gateway, 0.0) and learned in gateway.metrics())
     eventually(
         lambda: _send_people(gateway, 4.0) and "tidegate_monitor_alert{" in gateway.metrics()
     )
