@@ -53,9 +53,10 @@ def write(state_dir: Path, profile: Profile) -> None:
 
 
 def keep_only(state_dir: Path, kept: Collection[tuple[str, str, str]]) -> None:
-    """Remove what was learned of all but these: model, version and digest."""
+    """Remove what was learned of all but these: model, version and digest. Makes the folder."""
     names = {_path(state_dir, *one).name for one in kept}
     try:
+        (state_dir / FOLDER).mkdir(exist_ok=True)
         for path in (state_dir / FOLDER).glob("*"):
             if path.name not in names:
                 path.unlink(missing_ok=True)

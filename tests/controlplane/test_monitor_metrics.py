@@ -28,7 +28,7 @@ from tests.support.references import (
 
 ORDER = (
     *("model", "version", "feature", "component", "category", "gt", "le"),
-    *("rate", "rule", "state"),
+    *("rate", "rule", "state", "figure"),
 )
 """Of labels, in the names that these tests use."""
 
