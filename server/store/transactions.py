@@ -100,7 +100,9 @@ class Transactions:
             self.close()
             sqlite_file.remove_log(self._path)
         self._connection = self._open()
-        self._identity = sqlite_file.identity(self._path)
+        before, self._identity = self._identity, sqlite_file.identity(self._path)
+        if before != self._identity:  # After a fault it is mostly the same file again.
+            log.info("store_opened", path=str(self._path))
         self._is_durable = False
         return self._connection
 
@@ -119,7 +121,6 @@ class Transactions:
         except BaseException:
             connection.close()
             raise
-        log.info("store_opened", path=str(self._path))
         return connection
 
     def _put_aside(self, problem: str) -> None:

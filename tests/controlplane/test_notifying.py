@@ -266,6 +266,7 @@ def test_the_task_sends_at_once_when_it_is_woken(tmp_path: Path) -> None:
         sender.notifier.wake()
         await receiver.came.acquire()
         assert [post.headers["webhook-id"] for post in receiver.posts] == ["left behind", "new"]
+        assert not sender.notifier._woken.is_set()  # Else it would look again and again.
         task.cancel()
 
     play(tmp_path, scenario)

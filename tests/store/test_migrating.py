@@ -107,8 +107,8 @@ down_revision = "{before}"
 
 
 def upgrade() -> None:
-    op.add_column("alert", sa.Column("muted", sa.Text))
-    op.execute("UPDATE alert SET muted = 'no'")
+    op.add_column("alert", sa.Column("{column}", sa.Text))
+    op.execute("UPDATE alert SET {column} = 'no'")
     {last}
 '''
 
@@ -124,11 +124,11 @@ def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return scripts / "versions"
 
 
-def add_revision(folder: Path, last: str = "") -> str:
+def add_revision(folder: Path, column: str = "muted", last: str = "") -> str:
     """Write the next revision; return its number."""
     before = revisions.known()[-1]
     number = f"{int(before) + 1:04}"
-    body = NEXT.format(number=number, before=before, last=last)
+    body = NEXT.format(number=number, before=before, column=column, last=last)
     (folder / f"r{number}_more.py").write_text(body, encoding="utf-8")
     return number
 
@@ -155,10 +155,11 @@ def test_an_older_file_is_migrated_and_kept(path: Path, following: Path) -> None
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path, following: Path) -> None:
-    """It is one transaction: after a fault in the middle the file is as it was."""
+    """All steps are one transaction: after a fault in the last one the file is as it was."""
     load(path, DUMPS[-1])
     connection = sqlite3.connect(path)
     before = list(connection.iterdump())
+    add_revision(following, column="first")
     add_revision(following, last='op.execute("INSERT INTO nowhere VALUES (1)")')
 
     with pytest.raises(StoreUnavailable, match="no such table: nowhere"):

@@ -147,12 +147,14 @@ def test_no_file_can_be_made_on_a_full_disk(store: Transactions, path: Path) -> 
 
 
 def test_a_lock_of_another_process_fails_the_transaction(store: Transactions, path: Path) -> None:
-    """It says so, and the next transaction after the lock is gone succeeds."""
+    """It says so before any work is done; the next transaction after the lock succeeds."""
     store.run(save(1), is_durable=False)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        ran: list[Connection] = []
         with pytest.raises(StoreUnavailable, match="database is locked"):
-            store.run(save(2), is_durable=False)
+            store.run(ran.append, is_durable=False)
+        assert ran == []
         other.execute("ROLLBACK")
         store.run(save(3), is_durable=False)
 

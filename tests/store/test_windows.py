@@ -152,6 +152,18 @@ def test_history_is_compacted_as_the_statistics_say(starts: list[int], ages: lis
             assert loaded(connection) == [*sorted(plain(expected)), *plain([opened])]
 
 
+def test_compacting_one_subject_leaves_others_alone(connection: Connection) -> None:
+    """Cells of the same times are joined where they are old, and stay where they are the newest."""
+    same = [cell(0, 20, 1), cell(20, 40, 2)]
+    newest = [cell(100 + number, 101 + number) for number in range(KEPT_SINGLE)]
+    save_cells(connection, SUBJECT_A, [*same, *newest], None)
+    save_cells(connection, SUBJECT_B, same, None)
+
+    assert compact_history(connection, 200) == 1
+    assert loaded(connection)[0] == (0, 40, [3])
+    assert loaded(connection, SUBJECT_B) == [(0, 20, [1]), (20, 40, [2])]
+
+
 def test_compacting_keeps_every_count(connection: Connection) -> None:
     """A day of minutes becomes hours, and nothing is lost or counted twice."""
     minutes = [cell(60.0 * minute, 60.0 * minute + 60, 1, minute) for minute in range(1440)]
