@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-SPARK_CHARACTERS = 20
+SPARK_CHARACTERS = 12
 LISTED_Q = 0.05
 
 _STYLES = {"firing": "bold red", "pending": "yellow"}
@@ -38,6 +38,8 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
     reference = version["reference"]
     kind = "its own first rows" if reference["is_self_reference"] else escape(reference["name"])
     day = version["windows"][-1]["rows"]
+    if not day:
+        return [f"{title}no rows in a day\n"]
     parts: list[RenderableType] = [
         f"{title}{day:,} rows in a day, held to {reference['rows']:,} of {kind}"
     ]
@@ -77,7 +79,7 @@ def _table(columns: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("FEATURE", overflow="fold")
     table.add_column("ALERT")
-    table.add_column("WHAT", overflow="fold")
+    table.add_column("WHAT", overflow="fold", min_width=30)
     for name in ("EFFECT", "PSI", "NOISE", "MISSING"):
         table.add_column(name, justify="right")
     table.add_column("REFERENCE", no_wrap=True)
@@ -92,7 +94,7 @@ def _table(columns: Sequence[dict[str, Any]]) -> Table:
             _words(column),
             f"{column['verdict']['effect']:.2f}",
             f"{measures['psi']:.3f}",
-            f"{measures['psi_floor']:.3f}",
+            "" if measures["psi_floor"] is None else f"{measures['psi_floor']:.3f}",
             _percent(column["rates"]),
             sparkline(reference, highest),
             sparkline(live, highest),
@@ -106,25 +108,33 @@ def _alert(alert: dict[str, Any]) -> str:
 
 def _words(column: dict[str, Any]) -> str:
     """Return what is different about a column, as far as it is certain."""
-    told = [f"{escape(alert.get('words', ''))}{_since(alert)}" for alert in column["alerts"]]
+    alerts = column["alerts"]
+    told = [escape(alert.get("words", "")) for alert in alerts]
+    if alerts:
+        told.append(_since(min(alerts, key=_began)).strip())
     verdict = column["verdict"]
     if not verdict["has_enough_rows"]:
         told.append("[dim]too few rows[/]")
     elif not told and verdict["q"] <= LISTED_Q:
         told.append(escape(verdict["words"]))
     size = column.get("range", {}).get("size", "")
-    if size and told:
-        told.append(f"largest value {size}")
+    if size and alerts:
+        told.insert(1, f"largest value {size}")
     novel = [escape(one["word"]) for one in column.get("novel", ())]
-    if novel and column["alerts"]:
+    if novel and alerts:
         told.append(f"new: {', '.join(novel[:3])}{', …' if len(novel) > 3 else ''}")
     return "\n".join(told)
 
 
+def _began(alert: dict[str, Any]) -> float:
+    """Return when the change began, as far as it is known."""
+    began: float = alert["onset_seconds"] or alert["since_seconds"]
+    return began
+
+
 def _since(alert: dict[str, Any]) -> str:
     """Return since when a change is there, in local time."""
-    onset = alert["onset_seconds"] or alert["since_seconds"]
-    return f" since {datetime.fromtimestamp(onset, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    return f" since {datetime.fromtimestamp(_began(alert), UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _percent(rates: Sequence[dict[str, Any]]) -> str:

@@ -36,6 +36,12 @@ Json = dict[str, Any]
 MEASURED_WINDOW = 2
 """Position of the window that measures are of: neither a moment nor a day."""
 
+PLAINEST = (
+    *(Rule.PERFORMANCE, Rule.VOLUME, Rule.SCALE, Rule.TYPE, Rule.NOVEL, Rule.MISSING),
+    *(Rule.RANGE, Rule.DRIFT, Rule.MULTIVARIATE),
+)
+"""Rules in the order in which they are told: what names a cause comes first."""
+
 LISTED_Q = 0.05
 _DIGITS = 6
 
@@ -256,17 +262,22 @@ def _measures(reference: NDArray[np.int64], live: NDArray[np.int64], view: View)
         "window": view.name,
         "rows": rows,
         "psi": _short(distance.psi(reference, live)),
-        "psi_floor": _short(distance.psi_floor(len(reference), int(reference.sum()), rows)),
+        "psi_floor": _short(distance.psi_floor(len(reference), int(reference.sum()), rows))
+        if rows
+        else None,
         "jensen_shannon": _short(distance.jensen_shannon(reference, live)),
         "hellinger": _short(distance.hellinger(reference, live)),
     }
 
 
 def _alerts(snapshot: Snapshot, place: int) -> list[Json]:
-    return [
-        alert_json(rule, alert, snapshot.window_names)
-        for (rule, of), alert in sorted(snapshot.alerts.items())
+    raised = {
+        rule: alert
+        for (rule, of), alert in snapshot.alerts.items()
         if of == place and alert.is_raised
+    }
+    return [
+        alert_json(rule, raised[rule], snapshot.window_names) for rule in PLAINEST if rule in raised
     ]
 
 
