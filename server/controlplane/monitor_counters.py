@@ -11,10 +11,10 @@ row, and taken off again when the mean is known. Words of categories and values 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
+from server.controlplane.page import Series
 from server.monitoring.counting import Counts
 from server.monitoring.drift import Judge
 from server.monitoring.observer import Observer
@@ -55,7 +55,7 @@ class CounterFamilies:
         """Begin without versions; bins of numbers cost 40 series a feature."""
         self._with_bins = with_bins
         self._counters = {
-            name: CounterMetricFamily(f"tidegate_monitor_{name}", text, labels=labels)
+            name: Series(f"tidegate_monitor_{name}", text, "counter", labels)
             for name, text, labels in (
                 ("rows", "Rows of a feature that were looked at", _FEATURE),
                 ("present_rows", "Those with a finite number or a word", _FEATURE),
@@ -66,7 +66,7 @@ class CounterFamilies:
             )
         }
         self._gauges = {
-            name: GaugeMetricFamily(f"tidegate_monitor_{name}", text, labels=labels)
+            name: Series(f"tidegate_monitor_{name}", text, "gauge", labels)
             for name, text, labels in (
                 ("reference_rows", "Rows of the reference", _FEATURE),
                 ("reference_present_rows", "Those with a finite number or a word", _FEATURE),

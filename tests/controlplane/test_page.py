@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
-from server.controlplane.page import render
+from server.controlplane.page import Series, render
 
 ACCEPTS = (
     "",
@@ -58,7 +58,14 @@ def _families(text: str, value: float) -> list[Metric]:
     histogram = HistogramMetricFamily("tidegate_d_seconds", "Buckets", labels=("model",))
     histogram.add_metric((text,), [("0.1", 1), ("+Inf", 2)], 0.3)
     info = InfoMetricFamily("tidegate_e", "What it is", value={"version": text})
-    return [counter, gauge, empty, histogram, info]
+    series = [
+        Series("tidegate_f", "Many", "counter", ("model", "feature")),
+        Series("tidegate_g", "Many more", "gauge", ("zeta", "model", "alpha")),
+    ]
+    for one in (value, 7, 1_000_000, 999_999):
+        series[0].add_metric(("m", text), one)
+        series[1].add_metric((text, "y", "x"), one)
+    return [counter, gauge, empty, histogram, info, *series]
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
