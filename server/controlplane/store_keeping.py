@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import structlog
 
 from server.errors import StoreUnavailable
 from server.statistics.window import DAY_SECONDS, HOUR_SECONDS
 from server.store.database import Store
+from server.store.keys import Subject
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -27,8 +27,6 @@ KEEP_ALERT_LOG_SECONDS = 400 * DAY_SECONDS
 KEEP_EVENTS_SECONDS = 30 * DAY_SECONDS
 
 LOOK_SECONDS = 5.0
-
-log = structlog.get_logger()
 
 
 async def keep(store: Store, look_seconds: float = LOOK_SECONDS) -> None:
@@ -44,18 +42,39 @@ async def keep(store: Store, look_seconds: float = LOOK_SECONDS) -> None:
         with contextlib.suppress(StoreUnavailable):  # The store has said so itself.
             if loop.time() - tidied >= HOUR_SECONDS:
                 tidied = loop.time()
-                await store.run(_tidy)
+                await _tidy(store)
             elif not health.is_writable and health.failures == failures:
                 await store.probe()
         failures = store.health.failures
         await asyncio.sleep(look_seconds)
 
 
-def _tidy(connection: "Connection") -> None:
-    from server.store import alerts, outbox, windows
-
+async def _tidy(store: Store) -> None:
+    """Tidy each subject in a transaction of its own, so that counts need not wait long."""
     now = time.time()
-    fewer = windows.compact_history(connection, now)
-    entries = alerts.trim_log(connection, now - KEEP_ALERT_LOG_SECONDS)
-    events = outbox.trim(connection, now - KEEP_EVENTS_SECONDS)
-    log.debug("store_tidied", cells=fewer, log_entries=entries, events=events)
+    for subject in await store.run(_trim(now)):
+        await store.run(_compact(subject, now))
+
+
+def _trim(now: float) -> "Callable[[Connection], set[Subject]]":
+    """Return the work of dropping what is too old; it returns whose counts there are."""
+
+    def work(connection: "Connection") -> set[Subject]:
+        from server.store import alerts, outbox, windows
+
+        alerts.trim_log(connection, now - KEEP_ALERT_LOG_SECONDS)
+        outbox.trim(connection, now - KEEP_EVENTS_SECONDS)
+        return windows.load_subjects(connection)
+
+    return work
+
+
+def _compact(subject: Subject, now: float) -> "Callable[[Connection], int]":
+    """Return the work of joining the old counts of a subject."""
+
+    def work(connection: "Connection") -> int:
+        from server.store import windows
+
+        return windows.compact_history(connection, subject, now)
+
+    return work

@@ -85,24 +85,12 @@ def load_subjects(connection: Connection) -> set[Subject]:
     return {Subject(*row) for row in connection.execute(query)}
 
 
-def compact_history(connection: Connection, now: float) -> int:
-    """Join cells that are old and drop those that are too old; return how many fewer there are.
+def compact_history(connection: Connection, subject: Subject, now: float) -> int:
+    """Join cells of a subject that are old, drop those that are too old; return how many fewer.
 
     The newest KEPT_SINGLE cells and the open one stay as they are.
     """
-    return sum(_compact_one(connection, subject, now) for subject in load_subjects(connection))
-
-
-def forget(connection: Connection, keep: AbstractSet[Subject]) -> int:
-    """Delete the cells of all subjects but `keep`; return how many subjects are gone."""
-    gone = load_subjects(connection) - keep
-    for subject in gone:
-        connection.execute(delete(SUBJECT).where(*_is(subject)))
-    return len(gone)
-
-
-def _compact_one(connection: Connection, subject: Subject, now: float) -> int:
-    number = _subject_id(connection, subject)
+    number = connection.execute(select(SUBJECT.c.id).where(*_is(subject))).scalar()
     query = (
         select(CELL).where(CELL.c.subject_id == number, CELL.c.is_open.is_(False)).order_by(*_KEY)
     )
@@ -120,8 +108,17 @@ def _compact_one(connection: Connection, subject: Subject, now: float) -> int:
     for start in range(0, len(old), _KEYS_AT_ONCE):
         some = old[start : start + _KEYS_AT_ONCE]
         connection.execute(delete(CELL).where(CELL.c.subject_id == number, tuple_(*_KEY).in_(some)))
-    _insert(connection, [_row(number, subject, one, is_open=False) for one in new])
+    if number is not None:
+        _insert(connection, [_row(number, subject, one, is_open=False) for one in new])
     return len(old) - len(new)
+
+
+def forget(connection: Connection, keep: AbstractSet[Subject]) -> int:
+    """Delete the cells of all subjects but `keep`; return how many subjects are gone."""
+    gone = load_subjects(connection) - keep
+    for subject in gone:
+        connection.execute(delete(SUBJECT).where(*_is(subject)))
+    return len(gone)
 
 
 _KEYS_AT_ONCE = 300

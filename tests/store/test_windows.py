@@ -144,7 +144,7 @@ def test_history_is_compacted_as_the_statistics_say(starts: list[int], ages: lis
         save_cells(connection, SUBJECT_A, cells, opened)
         expected = load_cells(connection, SUBJECT_A, 0)[:-1]
         for now in sorted(ages):
-            fewer = compact_history(connection, now)
+            fewer = compact_history(connection, SUBJECT_A, now)
             old, newest = expected[:-KEPT_SINGLE], expected[-KEPT_SINGLE:]
             after = [*compact(old, now), *newest]
             assert fewer == len(expected) - len(after)
@@ -159,7 +159,10 @@ def test_compacting_one_subject_leaves_others_alone(connection: Connection) -> N
     save_cells(connection, SUBJECT_A, [*same, *newest], None)
     save_cells(connection, SUBJECT_B, same, None)
 
-    assert compact_history(connection, 200) == 1
+    assert compact_history(connection, SUBJECT_A, 200) == 1
+    assert compact_history(connection, SUBJECT_B, 200) == 0
+    assert compact_history(connection, Subject("m", "3", "gone"), 200) == 0
+    assert load_subjects(connection) == {SUBJECT_A, SUBJECT_B}
     assert loaded(connection)[0] == (0, 40, [3])
     assert loaded(connection, SUBJECT_B) == [(0, 20, [1]), (20, 40, [2])]
 
@@ -170,8 +173,8 @@ def test_compacting_keeps_every_count(connection: Connection) -> None:
     save_cells(connection, SUBJECT_A, minutes, None)
     now = 86400 + 6 * 3600.0
 
-    assert compact_history(connection, now) > 900
-    assert compact_history(connection, now) == 0
+    assert compact_history(connection, SUBJECT_A, now) > 900
+    assert compact_history(connection, SUBJECT_A, now) == 0
     found = loaded(connection)
     assert sum(counts[0] for _, _, counts in found) == 1440
     assert sum(counts[1] for _, _, counts in found) == sum(range(1440))
@@ -215,6 +218,6 @@ def test_compacting_throws_damaged_cells_away(connection: Connection) -> None:
     save_cells(connection, SUBJECT_A, [cell(i, i + 1, 1) for i in range(KEPT_SINGLE + 3)], None)
     connection.execute(update(CELL).where(CELL.c.start_seconds == 1).values(checksum=0))
 
-    assert compact_history(connection, 100) == 2
+    assert compact_history(connection, SUBJECT_A, 100) == 2
     assert sum(counts[0] for _, _, counts in loaded(connection)) == KEPT_SINGLE + 2
     assert len(connection.execute(CELL.select()).all()) == KEPT_SINGLE + 1
