@@ -27,8 +27,8 @@ class CusumRules:
     """Shape (shifts, 1)."""
     thresholds: Numbers
     """Shape (shifts, columns)."""
-    allowance: Numbers
-    """Shape (columns,)."""
+    allowances: Numbers
+    """Shape (shifts, columns)."""
     inflation: Numbers
     """Shape (columns,)."""
 
@@ -41,7 +41,7 @@ class CusumRules:
         return cls(
             np.array(SHIFTS, np.float64)[:, np.newaxis],
             np.array([rule.thresholds for rule in rules], np.float64).reshape(-1, len(SHIFTS)).T,
-            np.array([rule.allowance for rule in rules], np.float64),
+            np.array([rule.allowances for rule in rules], np.float64).reshape(-1, len(SHIFTS)).T,
             np.array([rule.inflation for rule in rules], np.float64),
         )
 
@@ -75,7 +75,7 @@ class CusumSums:
         signed = np.stack([scores, -scores])[:, np.newaxis, :]
         self.scores += signed
         self.rows += rows
-        beyond = (signed - rows * rules.allowance) / rules.inflation
+        beyond = (signed - rows * rules.allowances) / rules.inflation
         worth = rows / rules.inflation
         gained = self.sums + rules.shifts * beyond - worth * rules.shifts**2 / 2.0
         self.sums = np.clip(gained, 0.0, LARGEST_RATIO * rules.thresholds)

@@ -54,14 +54,31 @@ def test_small_shifts_are_found(mean: float, rows: int) -> None:
 
 
 def test_a_short_reference_gives_its_own_error_away() -> None:
-    """A shift of live rows within two standard errors of the reference never adds up."""
-    rule = cusum_rule(smooth_basis(np.full(20, 50)), 10_000, shifts=(0.02,))
+    """A shift that is smaller than what the reference may be off never adds up."""
+    rule = cusum_rule(smooth_basis(np.full(20, 50)), 10_000, shifts=(0.1,))
     state = Cusum((0.0,), (0.0,))
     for _ in range(1000):
         state = add(state, rule, 0.06 * 100, 100)
 
-    assert rule.allowance == pytest.approx(2.0 / math.sqrt(1000))
+    assert rule.allowances[0] == pytest.approx(rule.thresholds[0] / 0.1 / 1000)
     assert state == Cusum((0.0,), (0.0,))
+
+
+def test_errors_of_references_make_alarms_no_more_frequent() -> None:
+    """Of 300 references of 2000 rows, as many streams of half the mean distance alarm as may."""
+    rng = np.random.default_rng(4)
+    alarms = 0
+    for seed in range(300):
+        basis = smooth_basis(rng.multinomial(2000, shares(0.0)))
+        rule = cusum_rule(basis, 400, ROWS)
+        state = Cusum()
+        for live in np.random.default_rng(seed).multinomial(ROWS, shares(0.0), 200):
+            state = add(state, rule, float(score_sums(basis, live)[0]), ROWS)
+            if state.ratio(rule) >= 1.0:
+                alarms += 1
+                break
+
+    assert alarms <= 300 * 0.4
 
 
 def test_a_sum_comes_down_after_its_cause() -> None:
