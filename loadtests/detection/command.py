@@ -23,7 +23,6 @@ from loadtests.detection.environments import (
     river_claims,
     running_peers,
 )
-from loadtests.detection.watch import Policy
 
 T = TypeVar("T")
 
@@ -45,6 +44,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="other windows, same plan")
     parser.add_argument("--only", default="", help="changes whose name has this in it")
+    parser.add_argument(
+        "--windows", type=int, default=200, help="of each dose; three times as many are clean"
+    )
+    parser.add_argument("--streams", type=int, default=60, help="of each change")
     parser.add_argument("--out", type=Path, help="write the cells of `doses` to this file")
 
 
@@ -75,19 +78,19 @@ def _false_alarms(options: argparse.Namespace) -> str:
 def _family(options: argparse.Namespace) -> str:
     plan = family.Plan(seed=options.seed)
     if options.quick:
-        plan = replace(plan, months=0.02)
-    month = family.measure(plan)
+        plan = replace(plan, days=0.03)
+    found = family.measure(plan)
     return (
-        f"{plan.features} clean features, {plan.months:g} months, {month.sub_windows:,} "
-        f"sub-windows of {plan.sub_window_rows} rows, {month.verdicts:,} verdicts at alpha "
-        f"{plan.budget.alpha:.1e}: {month.alarms} alarms; the budget is "
-        f"{plan.alarms_per_month:g} a month."
+        f"{plan.features} clean features, {found.evaluations:,} evaluations of "
+        f"{plan.sub_window_rows} rows, as in {plan.days:g} days: {found.alarms} alarms; the budget "
+        f"is {plan.alarms_per_month:g} a month."
     )
 
 
 def _doses(options: argparse.Namespace) -> str:
     missing: dict[str, str] = {}
-    plan = doses.Plan(seed=options.seed)
+    windows = options.windows
+    plan = doses.Plan(clean_windows=3 * windows, dosed_windows=windows, seed=options.seed)
     changes = [*CHANGES]
     if options.quick:
         plan = replace(plan, sizes=(1000,), clean_windows=300, dosed_windows=100)
@@ -102,8 +105,8 @@ def _doses(options: argparse.Namespace) -> str:
         with running_peers(names, options.environments, scratch, missing) as peers:
             for found in _shown(doses.measure(changes, plan, peers, scratch, missing)):
                 cells += found
-    if options.out:
-        options.out.write_text(json.dumps([asdict(cell) for cell in cells]))
+                if options.out:
+                    options.out.write_text(json.dumps([asdict(cell) for cell in cells]))
     return f"{dose_report.everything(cells)}{_missing(missing)}"
 
 
@@ -116,9 +119,9 @@ def _real_changes(folder: Path, missing: dict[str, str]) -> Sequence[Change]:
 
 
 def _streams(options: argparse.Namespace) -> str:
-    plan = streams.Plan(seed=options.seed)
+    plan = streams.Plan(options.streams, seed=options.seed)
     if options.quick:
-        plan = replace(plan, streams=3)
+        plan = replace(plan, streams=2, sub_window_rows=(100,), rhos=())
     missing: dict[str, str] = {}
 
     def river(name: str, rows: Values) -> list[list[int]]:
@@ -126,10 +129,10 @@ def _streams(options: argparse.Namespace) -> str:
 
     claims = None if options.no_peers else river
     try:
-        found = streams.measure(plan, Policy(), claims)
+        found = list(_shown(streams.measure(plan, claims)))
     except PeerMissing as error:
         missing["river"] = str(error)
-        found = streams.measure(plan, Policy(), None)
+        found = list(_shown(streams.measure(plan, None)))
     return f"{streams.table(found)}{_missing(missing)}"
 
 

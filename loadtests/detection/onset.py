@@ -1,7 +1,7 @@
 """When the drift of NannyML's car loans is found, whose rows change at row 25,000 of the analysis.
 
-Windows of 1000 rows, looked at every 100, at the default budget: one false alarm a month over the
-seven numeric and categorical columns. A month of these loans is 5000 rows.
+Each column is watched by itself, and then all of them as one model, in sub-windows of 50 rows, at
+the default budget: one false alarm a month, of as many evaluations as a month has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtests.detection.changes import CAR_COLUMNS, Values
-from loadtests.detection.watch import Policy, watched
-from server.statistics.budget import MONTH_SECONDS, Budget
+from loadtests.detection.watch import EVALUATION_SECONDS, Policy, Watch
+from server.statistics.budget import MONTH_SECONDS
 
-SUB_WINDOW_ROWS, WINDOW_ROWS, ROWS_PER_MONTH = 100, 1000, 5025
+SUB_WINDOW_ROWS = 50
 CHANGING_COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """What was raised for one column."""
+    """What was raised for a column, or for all of them."""
 
     column: str
     changes: bool
@@ -30,34 +30,36 @@ class Onset:
     """From the onset to the first alarm after it."""
 
 
-def policy() -> Policy:
-    """Return how the columns are watched at the default budget."""
-    evaluations = ROWS_PER_MONTH / SUB_WINDOW_ROWS
-    budget = Budget(1.0, len(CAR_COLUMNS), 2, MONTH_SECONDS / evaluations, consecutive=2)
-    length = WINDOW_ROWS // SUB_WINDOW_ROWS
-    return Policy(SUB_WINDOW_ROWS, (length,), budget.alpha, budget.tests_per_month)
-
-
 def measure(rows: Mapping[str, Values]) -> list[Onset]:
-    """Watch each column from the first row of the analysis to the last."""
-    found = []
-    before, after = rows["car_loan_before"], rows["car_loan_after"]
-    for place, (name, kind) in enumerate(CAR_COLUMNS):
-        watch = watched(rows["car_loan_reference"][:, place], kind, policy())
-        alarms = watch.alarms(np.concatenate([before[:, place], after[:, place]]))
-        late = [row for row in alarms if row >= len(before)]
-        delay = late[0] - len(before) + 1 if late else None
-        found.append(Onset(name, place < CHANGING_COLUMNS, len(alarms) - len(late), delay))
-    return found
+    """Watch from the first row of the analysis to the last."""
+    kinds = dict(CAR_COLUMNS)
+    changing = list(kinds)[:CHANGING_COLUMNS]
+    found = [_watched(rows, [name], changes=name in changing) for name in kinds]
+    return [*found, _watched(rows, list(kinds), changes=True)]
+
+
+def _watched(rows: Mapping[str, Values], names: Sequence[str], *, changes: bool) -> Onset:
+    kinds = dict(CAR_COLUMNS)
+
+    def columns(*parts: str) -> dict[str, Values]:
+        joined = np.concatenate([rows[f"car_loan_{part}"] for part in parts])
+        return {name: joined[:, place] for place, name in enumerate(kinds) if name in names}
+
+    rows_per_month = MONTH_SECONDS / EVALUATION_SECONDS * SUB_WINDOW_ROWS
+    policy = Policy(SUB_WINDOW_ROWS, rows_per_month)
+    watch = Watch(columns("reference"), {name: kinds[name] for name in names}, policy)
+    alarms = watch.alarms(columns("before", "after"))
+    onset = len(rows["car_loan_before"])
+    late = [row for row in alarms if row >= onset]
+    name = names[0] if len(names) == 1 else "all as one model"
+    return Onset(name, changes, len(alarms) - len(late), late[0] - onset + 1 if late else None)
 
 
 def table(found: Sequence[Onset]) -> str:
     """Return a Markdown table."""
-    lines = [
-        "| column | changes | alarms before | found after, rows |",
-        "|---|---|---|---|",
-    ]
+    lines = ["| column | changes | alarms before | found after, rows |", "|---|---|---|---|"]
     for one in found:
         delay = "-" if one.delay_rows is None else str(one.delay_rows)
-        lines.append(f"| {one.column} | {'yes' if one.changes else 'no'} | {one.early} | {delay} |")
+        changes = "yes" if one.changes else "no"
+        lines.append(f"| {one.column} | {changes} | {one.early} | {delay} |")
     return "\n".join(lines)

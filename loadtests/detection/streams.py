@@ -9,7 +9,7 @@ from the onset to the first claim after it.
 import math
 import statistics
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +32,13 @@ class Plan:
     """What is drawn."""
 
     streams: int = 60
-    slow_streams: int = 8
+    slow_streams: int = 4
     """For a detector that takes half a millisecond a row."""
 
+    sub_window_rows: Sequence[int] = (100, 50)
+    """The product's default, and a faster look."""
+
+    rhos: Sequence[float] = (0.5, 0.8)
     seed: int = 3
 
 
@@ -68,7 +72,7 @@ def drawn(name: str, before: Draw, after: Draw, plan: Plan, streams: int) -> tup
 def ours(references: Values, streams: Values, kind: Kind, policy: Policy) -> list[list[int]]:
     """Return the rows at which alarms are raised, for each stream."""
     return [
-        watched(reference, kind, policy).alarms(stream)
+        watched(reference, kind, policy).alarms({"x": stream})
         for reference, stream in zip(references, streams, strict=True)
     ]
 
@@ -94,33 +98,30 @@ Claims = Callable[[str, Values], list[list[int]]]
 """A detector of River by its name, and streams, to the rows at which it claims drift."""
 
 
-def measure(plan: Plan, policy: Policy, river: Claims | None) -> list[Found]:
-    """Return what every detector says of every change."""
-    found = []
+def measure(plan: Plan, river: Claims | None) -> Iterator[Found]:
+    """Yield what every detector says of every change, and of rows that resemble their neighbours."""
     for change in stream_changes():
         references, streams = drawn(change.name, change.before, change.after, plan, plan.streams)
-        claims = ours(references, streams, change.kind, policy)
-        found.append(summary(change.name, "tidegate", claims))
-        if river is None or change.kind is Kind.CATEGORY:
-            continue
-        for name in ("ADWIN", "PageHinkley", "KSWIN"):
-            some = streams[: plan.slow_streams] if name == "KSWIN" else streams
-            found.append(summary(change.name, name, river(name, some)))
-    return found
+        yield from _of_all(change.name, change.kind, references, streams, plan, river)
+    for rho in plan.rhos:
+        rng = np.random.default_rng([plan.seed, int(100 * rho)])
+        length = REFERENCE_ROWS + CLEAN_ROWS
+        rows = autoregressive(rng, rho, plan.streams, length)
+        parts = rows[:, :REFERENCE_ROWS], rows[:, REFERENCE_ROWS:]
+        yield from _of_all(f"none, AR({rho})", Kind.NUMBER, *parts, plan, river)
 
 
-def measure_dependent(plan: Plan, policy: Policy, river: Claims | None, rho: float) -> list[Found]:
-    """Return false alarms on streams whose rows resemble their neighbours; nothing changes."""
-    rng = np.random.default_rng([plan.seed, int(100 * rho)])
-    rows = autoregressive(rng, rho, plan.streams, REFERENCE_ROWS + CLEAN_ROWS)
-    references, streams = rows[:, :REFERENCE_ROWS], rows[:, REFERENCE_ROWS:]
-    name = f"AR({rho}), no change"
-    found = [summary(name, "tidegate", ours(references, streams, Kind.NUMBER, policy))]
-    for detector in ("ADWIN", "PageHinkley", "KSWIN") if river else ():
-        assert river is not None
+def _of_all(
+    name: str, kind: Kind, references: Values, streams: Values, plan: Plan, river: Claims | None
+) -> Iterator[Found]:
+    for sub_window_rows in plan.sub_window_rows:
+        claims = ours(references, streams, kind, Policy(sub_window_rows))
+        yield summary(name, f"tidegate, {sub_window_rows}", claims)
+    if river is None or kind is Kind.CATEGORY:
+        return
+    for detector in ("ADWIN", "PageHinkley", "KSWIN"):
         some = streams[: plan.slow_streams] if detector == "KSWIN" else streams
-        found.append(summary(name, detector, river(detector, some)))
-    return found
+        yield summary(name, detector, river(detector, some))
 
 
 def table(found: Sequence[Found]) -> str:

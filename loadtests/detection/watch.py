@@ -1,87 +1,110 @@
-"""A column watched over time, as the gateway does: sub-windows, windows, alerts, cumulated sums.
+"""Columns watched over time by the gateway's own observer, told what time it is.
 
-Rows come in order; a sub-window is closed after so many of them, and then every window length is
-judged and the cumulated sums of location go on. An alarm is raised when one of these begins to
-fire while no other one of the column does.
+The first rows are learned from, as a version without a profile learns them; after them, rows come
+in sub-windows of equal size, one every ten seconds, and each is evaluated as it is closed. All
+columns are one model's, and share the budget of false alarms.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from loadtests.detection.changes import Kind, Values
-from loadtests.detection.product import Counts, Monitored, NumberColumn, monitored
-from server.statistics.cumulative import Cusum, add, cusum_rule
-from server.statistics.sequential import Alert, AlertRule, AlertState, Evaluation, step
-from server.statistics.window import Closing, Ring
+from server.monitoring.columns import Blocks
+from server.monitoring.drift import Limits
+from server.monitoring.observer import Observer, Pace
+from server.monitoring.self_reference import SelfReference
+from server.statistics.budget import MONTH_SECONDS
+from server.statistics.sequential import Alert
+from server.tensors import DATATYPES, Array, Signature, TensorSpec
+
+EVALUATION_SECONDS = 10.0
+
+Columns = Mapping[str, Values]
+"""Rows of each column, shape (rows,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a column is watched."""
+    """How columns are watched; the defaults are the product's, but for the budget."""
 
-    sub_window_rows: int = 50
-    lengths: tuple[int, ...] = (4, 16, 64)
-    """Windows, in sub-windows."""
+    sub_window_rows: int = 100
+    rows_per_false_alarm: float = 1e6
+    """For which the budget is made, over all columns together."""
 
-    alpha: float = 1e-5
-    """Of one evaluation of one window."""
-
-    cusum_evaluations_per_alarm: float = 20_000.0
-    """Sub-windows between false alarms of the cumulated location, on average."""
-
-    consecutive: int = 2
+    @property
+    def limits(self) -> Limits:
+        """What follows for the observer."""
+        rows_per_month = MONTH_SECONDS / EVALUATION_SECONDS * self.sub_window_rows
+        return Limits(
+            alarms_per_month=rows_per_month / self.rows_per_false_alarm,
+            evaluation_seconds=EVALUATION_SECONDS,
+            evaluation_rows=self.sub_window_rows,
+        )
 
 
 class Watch:
-    """The state of one column's windows and alerts."""
+    """Columns, and what their alerts are at."""
 
-    def __init__(self, column: Monitored, policy: Policy) -> None:
-        self._policy, self._column = policy, column
-        self._ring: Ring | None = None
-        self._alert_rule = AlertRule(alpha=policy.alpha, consecutive=policy.consecutive)
-        self._states = [AlertState() for _ in policy.lengths]
-        self._sums = Cusum()
-        self._is_cumulated = False
-
-    def alarms(self, stream: Values) -> list[int]:
-        """Return the rows, counted from 0, after which an alarm was raised."""
-        raised, was_firing = [], False
-        rows = self._policy.sub_window_rows
-        for start in range(0, len(stream) - rows + 1, rows):
-            counts = self._column.count(stream[start : start + rows])
-            is_firing = self.take(counts, rows, float(start + rows))
-            if is_firing and not was_firing:
-                raised.append(start + rows - 1)
-            was_firing = is_firing
-        return raised
-
-    def take(self, counts: Counts, rows: int, now: float) -> bool:
-        """Take in the counts of a sub-window, and say whether anything fires."""
-        lengths = self._policy.lengths
-        if self._ring is None:
-            self._ring = Ring(len(counts), 0.0, Closing(max_rows=rows), lengths)
-        self._ring.add(counts, rows)
-        self._ring.close(now)
-        for place, length in enumerate(lengths):
-            window = self._ring.window(length)
-            verdict = self._column.verdict(window.counts)
-            seen = Evaluation(verdict.p, verdict.effect, window.sub_windows * rows)
-            self._states[place] = step(self._states[place], seen, self._alert_rule, now)
-        is_firing = any(state.alert is Alert.FIRING for state in self._states)
-        return self._cumulate(counts) or is_firing
-
-    def _cumulate(self, counts: Counts) -> bool:
-        """Add up the location; a sum that is over stays so until it has come down to half."""
-        if not isinstance(self._column, NumberColumn):
-            return False
-        policy = self._policy
-        rule = cusum_rule(
-            self._column.basis, policy.cusum_evaluations_per_alarm, policy.sub_window_rows
+    def __init__(self, references: Columns, kinds: Mapping[str, Kind], policy: Policy) -> None:
+        self._kinds, self._policy = kinds, policy
+        inputs = tuple(
+            TensorSpec(name, DATATYPES["BYTES" if kind is Kind.CATEGORY else "FP64"], (-1, 1))
+            for name, kind in kinds.items()
         )
-        self._sums = add(self._sums, rule, *self._column.location_sum(counts))
-        self._is_cumulated = self._sums.ratio(rule) >= (0.5 if self._is_cumulated else 1.0)
-        return self._is_cumulated
+        rows = len(next(iter(references.values())))
+        # A model answers something; texts of any number are not watched.
+        answer = TensorSpec("answer", DATATYPES["BYTES"], (-1, -1))
+        reference = SelfReference(Signature(inputs, (answer,)), {}, rows)
+        reference.add(self._tensors(references), {"answer": np.full((rows, 1), "", object)})
+        profile, _ = reference.build("watched", "1", "")
+        self._group = profile.layout.groups[0]
+        pace = Pace(policy.sub_window_rows, EVALUATION_SECONDS)
+        self._observer = Observer(profile, policy.limits, pace, 0.0)
+        self._now = 0.0
+        self._is_firing = False
+
+    def _tensors(self, columns: Columns) -> dict[str, Array]:
+        return {
+            name: _words(rows) if self._kinds[name] is Kind.CATEGORY else rows[:, np.newaxis]
+            for name, rows in columns.items()
+        }
+
+    def blocks(self, columns: Columns) -> Blocks:
+        """Return rows as the observer takes them."""
+        return self._group.blocks(self._tensors(columns))
+
+    def raised(self, columns: Columns) -> bool:
+        """Take in one sub-window; say whether an alert began to fire where none did before."""
+        blocks, was_firing = self.blocks(columns), self._is_firing
+        self._now += EVALUATION_SECONDS
+        self._observer.take(blocks.rows, blocks, None)
+        if self._observer.tick(self._now):
+            question = self._observer.question(self._now)
+            self._observer.step(question, question.answer(), self._now)
+            states = (alert.state.alert for alert in self._observer.alerts.values())
+            self._is_firing = any(state is Alert.FIRING for state in states)
+        return self._is_firing and not was_firing
+
+    def alarms(self, columns: Columns) -> list[int]:
+        """Return the rows, counted from 0, with which an alarm was raised."""
+        rows = len(next(iter(columns.values())))
+        step = self._policy.sub_window_rows
+        return [
+            start + step - 1
+            for start in range(0, rows - step + 1, step)
+            if self.raised({name: one[start : start + step] for name, one in columns.items()})
+        ]
+
+
+def _words(rows: Values) -> Array:
+    """Return categories, which are numbers here, as texts of shape (rows, 1)."""
+    names, places = np.unique(rows, return_inverse=True)
+    texts = np.array([f"c{name:g}" for name in names.tolist()], object)
+    return texts[places].reshape(-1, 1)
 
 
 def watched(reference: Values, kind: Kind, policy: Policy) -> Watch:
-    """Learn a column from reference rows, and begin to watch it."""
-    return Watch(monitored(reference, kind), policy)
+    """Watch one column, `x`."""
+    return Watch({"x": reference}, {"x": kind}, policy)
