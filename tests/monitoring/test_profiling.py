@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.monitoring import sampling
 from server.monitoring.columns import Kind
 from server.monitoring.profile import CategoryProfile, NumberProfile
 from server.monitoring.profile_reading import read_profile
@@ -62,14 +63,17 @@ def test_a_profile_does_not_depend_on_chunks(chunk: int) -> None:
     )
 
 
-def test_a_sample_does_not_blur_counts() -> None:
+def test_a_sample_does_not_blur_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Edges come from some rows; what is counted, and the range, from all."""
-    value = np.append(RANDOM.standard_normal(30_000), [1000.0, -1000.0])
+    monkeypatch.setattr(sampling, "SAMPLE_ROWS", 5000)
+    far = np.arange(101.0, 1001.0, 60.0)
+    value = np.concatenate([RANDOM.standard_normal(30_000), far, -far])
     column = column_of(value)
 
-    assert column.counts.rows == 30_002
+    assert column.counts.rows == len(value)
+    assert (column.counts.below, column.counts.above) == (0, 0)
     assert column.counts.to_array().tolist() == count_column(column.bins, value).to_array().tolist()
-    assert (column.bins.low, column.bins.high) == (-1000, 1000)
+    assert (column.bins.low, column.bins.high) == (-far[-1], far[-1])
     assert column.counts.bins.max() < 0.07 * 30_000
     assert column.counts.bins.min() > 0.005 * 30_000
 

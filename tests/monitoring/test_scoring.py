@@ -72,6 +72,7 @@ def test_rows_without_a_label_or_a_score_are_left_out() -> None:
 
     assert score is not None
     assert score.labelled.sum() == ROWS - 200
+    assert score.positives.tolist() == naive(SCORES[200:], COME_TRUE[200:])
 
 
 @pytest.mark.parametrize(

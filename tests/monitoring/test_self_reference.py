@@ -141,6 +141,17 @@ def test_rows_that_do_not_fit_are_refused_and_not_kept() -> None:
     assert isinstance(profile.column("sex"), CategoryProfile)
 
 
+def test_a_row_that_adds_up_to_1_by_chance_does_not_decide() -> None:
+    """One row may be anything; some are waited for before an output is taken for probabilities."""
+    inputs, _ = rows()
+    numbers = RANDOM.uniform(0, 1, (ROWS, 2)).astype(np.float32)
+    numbers[0] = [0.25, 0.75]
+    profile, _ = learned(inputs, {"p": numbers}, [1, 1]).build("m", "1", "")
+
+    names = [one.column.name for one in profile.columns]
+    assert names[-2:] == ["p[0]", "p[1]"]
+
+
 def test_answers_of_changing_shapes_are_no_probabilities() -> None:
     """An output of any size may come in several; it is watched by its summaries."""
     open_sized = signature_of({"x": np.zeros(1)}, {"y": np.zeros((1, 2))})
