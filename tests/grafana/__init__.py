@@ -1,0 +1,1 @@
+"""Tests of what is shipped for Prometheus, held to the gateway's own verdicts."""
