@@ -35,6 +35,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "check_policy": ("warn", "warn"),
     "version_policy": ("specific:1,3", "specific:1,3"),
     "watch": ("off", "off"),
+    "monitor": ("off", "off"),
+    "monitor_bin_metrics": ("on", "on"),
     "webhook_url": ("https://hooks.example/t0ken", SecretStr("https://hooks.example/t0ken")),
     "webhook_secret": ("whsec_aGVsbG8=", SecretStr("whsec_aGVsbG8=")),
 }
