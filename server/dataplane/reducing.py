@@ -1,10 +1,11 @@
 """Make rows that are too large for the river small: summaries and projections of large tensors.
 
 Decides what is sent of a batch whose rows are too large: small tensors as they are, large ones
-reduced to what monitoring watches of them anyway (`monitoring/taking.py`), and nothing of a side
-that stays too large. Reducing may cost a twentieth of what the model itself takes: of a model that
-is quick beside the size of its rows, some batches go without their large side. Which ones depends
-on run times only, not on what is in the rows, so those that go are a fair sample.
+reduced to what monitoring watches of them anyway (`monitoring/taking.py`), long texts as the words
+that they are counted as, and nothing of a side that stays too large. Reducing may cost a twentieth
+of what the model itself takes: of a model that is quick beside the size of its rows, some batches
+go without their large side. Which ones depends on run times only, not on what is in the rows, so
+those that go are a fair sample.
 
 Concurrency: event loop only.
 Lifetime: that of a version's telemetry.
@@ -12,9 +13,12 @@ Lifetime: that of a version's telemetry.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from server.engine.batcher import FinishedBatch
 from server.monitoring.columns import summaries_of
 from server.monitoring.taking import flat_rows, reduced
+from server.statistics.categories import shortened
 from server.tensors import Array, Signature, TensorSpec
 
 MAX_VALUES = 1 << 20
@@ -50,7 +54,7 @@ class Reducer:
     def _side(self, specs: Sequence[TensorSpec], arrays: Sequence[Array], rows: int) -> list[Array]:
         room = self._max_row_bytes * rows
         pairs = list(zip(specs, arrays, strict=True))
-        large = [array.nbytes > room and not spec.datatype.is_text for spec, array in pairs]
+        large = [total_bytes([array]) > room for array in arrays]
         values = sum(array.size for array, is_large in zip(arrays, large, strict=True) if is_large)
         cost_seconds = values * SECONDS_PER_VALUE
         if values > MAX_VALUES or cost_seconds > self._credit_seconds:
@@ -64,6 +68,10 @@ class Reducer:
 
 
 def _reduced(spec: TensorSpec, array: Array) -> Array:
+    if spec.datatype.is_text:
+        short = np.empty(array.size, object)
+        short[:] = [shortened(text) for text in array.ravel().tolist()]
+        return short.reshape(array.shape)
     return reduced(flat_rows(array, spec.datatype.name), summaries_of(spec))
 
 

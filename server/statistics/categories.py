@@ -32,7 +32,7 @@ MAX_KEPT = 50
 MAX_RARE = 1000
 MAX_NOVEL_WORDS = 16
 MAX_WORD_CHARACTERS = 64
-_KEPT_CHARACTERS = 40
+_KEPT_CHARACTERS = 20
 _DIGESTED_CHARACTERS = 4096
 _EXACT_INTEGERS = 2.0**53
 
@@ -41,7 +41,7 @@ def shortened(text: str) -> str:
     """Return a text as a word: itself, or what a long one is known by.
 
     Texts longer than MAX_WORD_CHARACTERS are one category if they have the same length and the
-    same first 4096 characters. No short text is taken for a long one.
+    same first 4096 characters. What a long one is known by is short: it is shortened only once.
     """
     if len(text) <= MAX_WORD_CHARACTERS:
         return text

@@ -10,6 +10,7 @@ from server.engine.batcher import FinishedBatch
 from server.engine.batching import Closed
 from server.monitoring.columns import Layout, layout_of
 from server.monitoring.taking import PROJECTED, SUMMARIES
+from server.statistics.categories import MAX_WORD_CHARACTERS, count_words
 from server.tensors import Array, Signature
 from tests.support.contracts import spec
 
@@ -62,9 +63,9 @@ def test_reducing_costs_a_share_of_the_models_own_time() -> None:
 
 
 def test_a_side_that_cannot_be_reduced_is_left_out() -> None:
-    """Long text, too many values for the event loop, or many tensors that are large together."""
-    text = Signature((spec("BYTES", -1, 1, name="t"),), IMAGES.outputs)
-    letters = np.array([["a" * 3000]] * 4, object)
+    """Too many texts or values, or many tensors that are large only together."""
+    text = Signature((spec("BYTES", -1, 100, name="t"),), IMAGES.outputs)
+    letters = np.array([["seven b"] * 100] * 4, object)
     inputs, outputs = Reducer(text, ROOM).reduce(batch(letters))
     assert (inputs, len(outputs)) == ([], 1)
 
@@ -77,6 +78,19 @@ def test_a_side_that_cannot_be_reduced_is_left_out() -> None:
     halves = Signature(tuple(spec("FP32", -1, 100, name=name) for name in "ab"), IMAGES.outputs)
     half = np.zeros((4, 100), np.float32)
     assert Reducer(halves, ROOM).reduce(batch(half, half))[0] == []
+
+
+def test_a_long_text_is_sent_as_the_word_that_it_is_counted_as() -> None:
+    """Ten million characters are one novel category, and nothing is held up by them."""
+    text = Signature((spec("BYTES", -1, 1, name="t"),), IMAGES.outputs)
+    letters = np.array([["a" * 10_000_000], ["b"], ["c"], ["d"]], object)
+
+    (sent,) = Reducer(text, ROOM).reduce(batch(letters))[0]
+
+    assert sent.shape == letters.shape
+    assert sent[1:].tolist() == [["b"], ["c"], ["d"]]
+    assert len(sent[0, 0]) <= MAX_WORD_CHARACTERS
+    assert count_words(sent.ravel().tolist()) == count_words(letters.ravel().tolist())
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "INT64", "UINT8", "FP16"])

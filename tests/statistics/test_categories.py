@@ -149,6 +149,7 @@ def test_different_texts_are_different_words(one: str, two: str) -> None:
     """Short texts stand for themselves, and no shortened one looks like another text."""
     assert (shortened(one) == shortened(two)) == (one == two)
     assert (shortened(one) == one) == (len(one) <= MAX_WORD_CHARACTERS)
+    assert shortened(shortened(one)) == shortened(one)
 
 
 @pytest.mark.parametrize(
