@@ -1,5 +1,7 @@
 """Monitoring of a real gateway: rows come over HTTP, alerts are read over HTTP, processes die."""
 
+import base64
+import hmac
 import json
 import os
 import signal
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from server.store.sqlite_file import FILE_NAME
-from tests.support import models
+from tests.support import fake_http, models
 from tests.support.gateway import Gateway, call, eventually, running
 from tests.support.monitoring import put_with_profile
 
@@ -156,3 +158,33 @@ def test_a_model_without_a_profile_learns_and_then_watches(
         assert version["reference"]["is_self_reference"]
         assert version["reference"]["rows"] == 600
         json.dumps(version, allow_nan=False)
+
+
+def test_drift_is_posted_to_the_webhook_once(repository: Path, tmp_path: Path) -> None:
+    """Shifted rows lead to one signed event, however many features move and stay moved."""
+    put_with_profile(repository)
+    secret = "a secret of any length"
+    with fake_http.answering({"POST /retrain": (204, b"")}) as receiver:
+        webhook = {"webhook_url": f"{receiver.url}/retrain", "webhook_secret": secret}
+        with running(repository, tmp_path / "state", **QUICK, **webhook) as gateway:
+            eventually(lambda: _version(gateway))
+            _send_until_firing(gateway, shift=1.0)
+            eventually(lambda: receiver.asked)
+            for _ in range(20):
+                _send(gateway, shift=1.0)
+            eventually(lambda: len(_firing(gateway)) > 1)
+            sample = 'tidegate_webhook_tries_total{outcome="ok"}'
+            eventually(lambda: gateway.metric(sample) == 1)
+        posts = [
+            (body, headers)
+            for (_, body), headers in zip(receiver.asked, receiver.headers, strict=True)
+        ]
+
+    ((body, headers),) = [post for post in posts if json.loads(post[0])["subject"] == "drift"]
+    document = json.loads(body)
+    assert document["type"] == "io.tidegate.alert.firing"
+    assert document["data"]["model"] == "m"
+    assert {alert["feature"] for alert in document["data"]["alerts"]} <= {"x[1]", "y[1]"}
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode()
+    mac = hmac.new(secret.encode(), signed + body, "sha256").digest()
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(mac).decode()

@@ -20,6 +20,8 @@ class FakeServer:
     port: int
     asked: list[tuple[str, bytes]] = field(default_factory=list)
     """Method and path, and the body, of each request."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of each request, by names in lower case."""
 
 
 @contextlib.contextmanager
@@ -35,6 +37,7 @@ def answering(answers: Answers) -> Iterator[FakeServer]:
 
         def _answer(self, body: bytes) -> None:
             what = f"{self.command} {self.path}"
+            server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.asked.append((what, body))
             status, content = answers.get(what, (404, {"error": "no such route"}))
             if not isinstance(content, bytes):
