@@ -16,7 +16,6 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,30 +23,25 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from server.config import Settings
-from server.controlplane import monitor_metrics, monitor_store, self_references
+from server.controlplane import monitor_metrics, self_references
 from server.controlplane.known import KnownModel, KnownVersion
+from server.controlplane.monitor_keeping import Keeper
 from server.controlplane.monitor_metrics import MonitorSources
 from server.controlplane.monitor_report import drift_report
-from server.controlplane.monitor_store import Batch, Evidence, LoggedEvent
 from server.controlplane.watched import Watched
-from server.errors import MonitoringOff, StoreUnavailable, VersionNotFound
-from server.monitoring.alerts import AlertEvent, Change
+from server.errors import MonitoringOff, VersionNotFound
 from server.monitoring.drift import Limits
 from server.monitoring.fitting import differences
 from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.monitoring.self_reference import SelfReference
-from server.statistics.sequential import AlertState
 from server.store.database import Store
-from server.store.keys import AlertKey, Subject
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.record import BatchRecords
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
-MAX_LOGGED = 1000
-"""Changes of alerts that wait for the store; beyond it, the oldest are only in the log."""
 
 Key = tuple[str, str]
 
@@ -69,12 +63,8 @@ class Monitor:
         self.watched: dict[Key, Watched] = {}
         self.unwatched_rows = 0
         """Rows of versions, or of files, that were not watched when they came."""
-        self.alarms: Counter[tuple[str, str, str]] = Counter()
-        """Alerts that began to fire, by model, version and rule."""
-        self.wake_notifier: Callable[[], None] | None = None
-        """To be called when there is something to tell a webhook; None without one."""
+        self.keeper = Keeper(store, settings.state_dir)
         self._settings = settings
-        self._store = store
         self._models = models
         self._plans = plans
         self._clock = clock
@@ -84,11 +74,6 @@ class Monitor:
             settings.monitor_window_rows,
         )
         self._pace = Pace(settings.monitor_window_rows, settings.monitor_window_seconds)
-        self._states: dict[AlertKey, tuple[AlertState, Evidence]] = {}
-        """Alerts as the store has them."""
-        self._is_open = False
-        """Whether the store was asked for what an earlier process left."""
-        self._logged: dict[Key, list[LoggedEvent]] = {}
         self._flush_due = 0.0
         self._is_settled = is_settled
         self._there: frozenset[Key] = frozenset()
@@ -101,8 +86,12 @@ class Monitor:
         watched = self.watched.get((records.model, records.version))
         if watched is None or watched.digest != records.digest:
             self.unwatched_rows += records.rows
-        else:
+            return
+        try:
             watched.take(records)
+        except Exception:  # Whatever is wrong with these rows, the next ones may be good.
+            self.unwatched_rows += records.rows
+            log.exception("rows_not_watched", model=records.model, version=records.version)
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -116,22 +105,22 @@ class Monitor:
     async def close(self) -> None:
         """Write what is left."""
         if self.is_on:
-            await self._flush(self._clock())
+            await self.keeper.flush(self.watched, self._plans(), self._clock())
 
     async def tick(self) -> None:
         """Do what is due."""
         now = self._clock()
         await self._follow(now)
         for watched in list(self.watched.values()):
-            if watched.observer is not None:
-                await self._judge(watched, watched.observer, now)
-            elif watched.learning is not None and watched.learning.is_full:
-                await self._learned(watched, now)
+            try:
+                await self._advance(watched, now)
+            except Exception:  # It costs one version's judgement, and not that of all.
+                log.exception("judging_failed", model=watched.model, version=watched.version)
         # A clock that steps back must not keep counts from the store until it is where it was.
         wait = self._settings.monitor_flush_seconds
         if not 0.0 < self._flush_due - now <= wait:
             self._flush_due = now + wait
-            await self._flush(now)
+            await self.keeper.flush(self.watched, self._plans(), now)
 
     async def report(self, model: KnownModel, version: str | None) -> dict[str, Any]:
         """Return the drift report of a model, or of one version of it.
@@ -162,10 +151,16 @@ class Monitor:
             MonitorSources(
                 self.watched.values(),
                 self.unwatched_rows,
-                self.alarms,
+                self.keeper.alarms,
                 with_bins=self._settings.monitor_bin_metrics == "on",
             )
         )
+
+    async def _advance(self, watched: Watched, now: float) -> None:
+        if watched.observer is not None:
+            await self._judge(watched, watched.observer, now)
+        elif watched.learning is not None and watched.learning.is_full:
+            await self._learned(watched, now)
 
     # Who is watched.
 
@@ -217,18 +212,13 @@ class Monitor:
 
     async def _observer(self, key: Key, profile: Profile, now: float) -> Observer:
         observer = Observer(profile, self._limits, self._pace, now)
-        try:
-            await self._open_store()
-            work = monitor_store.work_of_loading(Subject(*key, profile.hash), now)
-            cells = await self._store.run(work)
-        except StoreUnavailable:
-            return observer
-        observer.restore(cells, monitor_store.alerts_of(key, profile, self._states), now)
+        cells, alerts = await self.keeper.load(key, profile, now)
+        observer.restore(cells, alerts, now)
         return observer
 
     async def _leave(self, key: Key, now: float) -> None:
         if key in self.watched:
-            await self._flush(now)
+            await self.keeper.flush(self.watched, self._plans(), now)
             del self.watched[key]
 
     async def _learned(self, watched: Watched, now: float) -> None:
@@ -255,89 +245,17 @@ class Monitor:
             readings = await asyncio.to_thread(question.answer)
             events += observer.step(question, readings, now)
         for event in events:
-            self._note(watched, observer.profile, event, now)
-
-    def _note(self, watched: Watched, profile: Profile, event: AlertEvent, now: float) -> None:
-        key = (watched.model, watched.version)
-        entries = self._logged.setdefault(key, [])
-        entries.append(monitor_store.logged(key, profile, event, now))
-        del entries[:-MAX_LOGGED]
-        rule, place = event.key
-        if event.change is Change.RAISED:
-            self.alarms[(*key, rule.value)] += 1
-        if event.change in (Change.RAISED, Change.CLEARED):
-            reading = event.alert.reading
-            log.warning(
-                "alert_raised" if event.change is Change.RAISED else "alert_cleared",
-                model=watched.model,
-                version=watched.version,
-                rule=rule.value,
-                column=monitor_store.column_name(profile, place),
-                words="" if reading is None else reading.words,
-            )
-
-    # What is kept.
-
-    async def _flush(self, now: float) -> None:
-        """Write what is new; if that fails, it waits for the next time."""
-        batches = self._batches(now)
-        if not batches:
-            return
-        try:
-            await self._open_store()
-            new = [batch for _, batch in batches]
-            news = monitor_store.news_of(
-                self._states, new, self._plans(), is_told=self.wake_notifier is not None
-            )
-            work = monitor_store.work_of_saving(new, news, now)
-            await self._store.run(work, is_durable=any(batch.events for batch in new))
-        except StoreUnavailable:
-            return  # The store has said so itself.
-        for observer, batch in batches:
-            observer.saved(batch.cells)
-            self._states.update(batch.states)
-            key = (batch.subject.model, batch.subject.version)
-            self._logged[key] = self._logged.get(key, [])[len(batch.events) :]
-        if self.wake_notifier is not None and news.events:
-            self.wake_notifier()
-
-    def _batches(self, now: float) -> list[tuple[Observer, Batch]]:
-        batches: list[tuple[Observer, Batch]] = []
-        for key, watched in self.watched.items():
-            observer = watched.observer
-            if observer is not None:
-                cells, opened = observer.unsaved(now)
-                alerts = observer.alerts
-                states = monitor_store.states_of(key, observer.profile, alerts, self._states)
-                events = tuple(self._logged.get(key, ()))
-                subject = Subject(*key, observer.profile.hash)
-                batch = Batch(subject, cells, opened, states, events)
-                if not batch.is_empty:
-                    batches.append((observer, batch))
-        return batches
-
-    async def _open_store(self) -> None:
-        """Take over what an earlier process left, once."""
-        if not self._is_open:
-            found = await self._store.run(monitor_store.work_of_opening())
-            self._states, self._is_open = dict(found) | self._states, True
+            self.keeper.note((watched.model, watched.version), observer.profile, event, now)
 
     async def _forget_gone(self) -> None:
-        """Forget what was kept of models that have left the repository."""
+        """Forget what was kept of versions that have left the repository."""
         known = {
             (name, version): one.plan.digest
             for name, model in self._models.items()
             for version, one in model.versions.items()
             if one.plan is not None
         }
-        there = frozenset(known)
-        if there == self._there or not self._is_settled():
-            return
-        self._there = there
-        try:
-            await self._store.run(monitor_store.work_of_forgetting(there | self.watched.keys()))
-        except StoreUnavailable:
-            return  # The next change of the repository tries again.
-        kept = {(*key, digest) for key, digest in known.items()}
-        kept |= {(*key, one.digest) for key, one in self.watched.items()}
-        await asyncio.to_thread(self_references.keep_only, self._settings.state_dir, kept)
+        if known.keys() != self._there and self._is_settled():
+            self._there = frozenset(known)
+            there = {key: one.digest for key, one in self.watched.items()}
+            await self.keeper.forget_all_but(known | there)

@@ -79,7 +79,7 @@ class Control:
             lambda: self._router.is_settled,
         )
         if self._notifier.is_on:
-            self._monitor.wake_notifier = self._notifier.wake
+            self._monitor.keeper.wake_notifier = self._notifier.wake
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_BODY_BYTES}))
         self._server = _Server(
             uvicorn.Config(

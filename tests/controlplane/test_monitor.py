@@ -38,7 +38,7 @@ def test_shifted_rows_raise_and_clean_ones_do_not(repository: Path) -> None:
         await traffic.run(25, shift=[0.0, 0.7, 0.0])
         assert {("drift", "x[1]"), ("drift", "y[1]")} <= traffic.firing()
         assert not {name for _, name in traffic.firing()} - {"x[1]", "y[1]"}
-        assert control.monitor.alarms["m", "1", "drift"] == 2
+        assert control.monitor.keeper.alarms["m", "1", "drift"] == 2
 
     _run(repository, scenario)
 
@@ -63,7 +63,7 @@ def test_a_restart_keeps_windows_and_alerts(repository: Path) -> None:
         assert rows[-1] == before["rows"][-1] == 9000
         await traffic.run(30, shift=[0.7, 0.0, 0.0])
         assert traffic.firing() == before["firing"]
-        assert control.monitor.alarms.total() == 0
+        assert control.monitor.keeper.alarms.total() == 0
         await traffic.run(120)
         assert traffic.firing() == set()
 
@@ -266,5 +266,32 @@ def test_a_report_is_of_versions_that_are_there(repository: Path) -> None:
         assert (await control.monitor.report(model, "1"))["versions"] == report["versions"]
         with pytest.raises(VersionNotFound, match="no version '7'"):
             await control.monitor.report(model, "7")
+
+    _run(repository, scenario)
+
+
+def test_a_fault_costs_one_version_only(repository: Path, capsys: Any) -> None:
+    """Rows that cannot be taken, and a judgement that fails, are logged; the others go on."""
+    (repository / "m").mkdir(parents=True)
+    (repository / "m" / "model.toml").write_text('version_policy = "all"\n')
+    put_with_profile(repository, 1)
+    put_with_profile(repository, 2)
+
+    async def scenario(control: Control) -> None:
+        one, two = Traffic(control, "1"), Traffic(control, "2")
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a defect of ours")
+
+        one.observer.take = fail  # type: ignore[method-assign, assignment]
+        one.observer.tick = fail  # type: ignore[method-assign, assignment]
+        await one.run(2)
+        await two.run(15)
+        assert control.monitor.unwatched_rows == 200
+        assert int(two.observer.totals[-1]) == 1500
+        assert two.observer.evaluated is not None
+        logged = capsys.readouterr().out
+        assert "rows_not_watched" in logged
+        assert "judging_failed" in logged
 
     _run(repository, scenario)

@@ -25,7 +25,7 @@ def play(repository: Path, scenario: Scenario) -> list[dict[str, Any]]:
     async def run() -> None:
         settings = {"monitor_flush_seconds": 1.0}
         async with running_control(repository, ToldWorker(0), **settings) as control:
-            control.monitor.wake_notifier = lambda: None
+            control.monitor.keeper.wake_notifier = lambda: None
             await control.monitor.tick()
             await scenario(control, Traffic(control))
             await control.monitor.close()
@@ -41,7 +41,7 @@ def test_drift_is_told_once_until_it_is_over(repository: Path) -> None:
 
     async def scenario(control: Control, traffic: Traffic) -> None:
         woken = []
-        control.monitor.wake_notifier = lambda: woken.append(traffic.firing())
+        control.monitor.keeper.wake_notifier = lambda: woken.append(traffic.firing())
         await traffic.run(30, shift=[0.7, 0.0, 0.0])
         await traffic.run(30, shift=[0.7, 0.7, 0.0])
         assert len(woken) >= 1
@@ -64,7 +64,7 @@ def test_without_a_webhook_nothing_is_put_into_the_outbox(repository: Path) -> N
     put_with_profile(repository)
 
     async def scenario(control: Control, traffic: Traffic) -> None:
-        control.monitor.wake_notifier = None
+        control.monitor.keeper.wake_notifier = None
         await traffic.run(40, shift=[0.7, 0.0, 0.0])
         assert traffic.firing()
 
