@@ -41,20 +41,20 @@ def drift(
         typer.echo(json.dumps(_reports(url, model, version), indent=2))
         return
     from rich.console import Console
-    from rich.live import Live
 
     from server.cli.drift_table import drift_view
 
     shown = None if every else SHOWN_COLUMNS
     console = Console(highlight=False)
-    if not watch:
-        console.print(drift_view(_reports(url, model, version), shown))
-        return
     try:
-        with Live(console=console, auto_refresh=False, screen=True) as live:
-            while True:
-                live.update(drift_view(_reports(url, model, version), shown), refresh=True)
-                time.sleep(WATCH_SECONDS)
+        while True:
+            view = drift_view(_reports(url, model, version), shown)
+            if watch:
+                console.clear()
+            console.print(view)
+            if not watch:
+                return
+            time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         return
 

@@ -1,9 +1,11 @@
 """`tidegate drift` against a control port that answers what we tell it."""
 
 import json
+import time
 from typing import Any
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner, Result
 
 from server.cli import app
@@ -78,3 +80,22 @@ def test_only_the_first_features_are_shown_unless_asked() -> None:
     assert "more with --all" in some.output
     assert "more with --all" not in every.output
     assert len(every.output.splitlines()) > len(some.output.splitlines()) + 20
+
+
+def test_watching_goes_on_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is asked for again and again; Ctrl-C ends it without an error."""
+    shown = []
+
+    def sleep(seconds: float) -> None:
+        shown.append(seconds)
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with answering(ANSWERS) as server:
+        arguments = ["drift", "m", "--watch", "--url", server.url]
+        result = CliRunner(env={"COLUMNS": "220"}).invoke(app, arguments)
+
+        assert result.exit_code == 0
+        assert [what for what, _ in server.asked] == ["GET /v1/models/m/drift"] * 3
+    assert "location up" in result.output
