@@ -50,36 +50,43 @@ class OneGateway:
         }
 
 
-FEATURES = ("normal", "skewed", "whole", "town", "label")
-
 CODES = {Alert.INACTIVE: 0, Alert.PENDING: 1, Alert.FIRING: 2}
 
 
 @pytest.mark.parametrize(
-    ("replicas", "dose", "minutes"),
-    [(3, 0.0, range(12, 12)), (3, 0.25, range(5, 20)), (1, 0.6, range(5, 15))],
-    ids=["clean", "changed", "mended"],
+    ("replicas", "dose", "changed", "minutes", "features"),
+    [
+        (3, 0.25, range(4, 16), 16, ("normal", "skewed", "whole", "town", "label")),
+        (1, 0.6, range(3, 12), 33, ("normal", "colour")),
+    ],
+    ids=["changed", "mended"],
 )
 def test_states_are_those_of_one_gateway_with_all_rows(
-    tmp_path: Path, replicas: int, dose: float, minutes: range
+    tmp_path: Path,
+    replicas: int,
+    dose: float,
+    changed: range,
+    minutes: int,
+    features: tuple[str, ...],
 ) -> None:
     """Minute by minute: inactive, pending or firing, on clean rows, changed ones, and after."""
     rng = np.random.default_rng(11)
-    fleet = Fleet(varied_profile(), replicas, with_bins=True, features=FEATURES)
+    fleet = Fleet(varied_profile(), replicas, with_bins=True, features=features)
     gateway = OneGateway(fleet)
-    expected, seen = [], set()
-    for minute in range(minutes.stop if replicas > 1 else minutes.stop + 22):
-        share = dose if minute in minutes else 0.0
+    expected, seen = [], []
+    for minute in range(minutes):
+        share = dose if minute in changed else 0.0
         fleet.take(*(varied_rows(rng, 150 // replicas, share) for _ in range(replicas)))
         raised = gateway.step()
         for rule, alert in ALERTS.items():
-            for feature in FEATURES:
+            for feature in features:
                 state = raised.get((rule, feature), Alert.INACTIVE)
-                seen.add(state)
+                seen.append(state)
                 expected.append(Expected(_code(alert, feature), CODES[state], fleet.minute))
 
     prometheus.check(tmp_path / "test.yml", fleet.series, expected)
-    assert seen == (set(Alert) if dose else {Alert.INACTIVE})
+    assert set(seen) == set(Alert)
+    assert (Alert.FIRING in seen[-len(ALERTS) * len(features) :]) == (minutes == changed.stop)
 
 
 def _code(alert: str, feature: str) -> str:
