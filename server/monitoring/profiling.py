@@ -41,7 +41,7 @@ SMALLEST_WINDOW_ROWS = 200
 MIN_WHOLE_ROWS = 50
 """With fewer values, that all are whole numbers may be chance."""
 
-_HALVES_ALPHA = 0.001
+_HALVES_ALPHA = 0.01
 _HALVES_EFFECT = 0.1
 _DIGITS = 6
 
@@ -165,7 +165,10 @@ class ProfileBuilder:
             return []
         found: list[tuple[float, Difference]] = []
         for one in profile.columns:
-            verdict = _compare_halves(one, self._blocks(one))
+            blocks = self._blocks(one)
+            verdict = _verdict_on_halves(
+                one, blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]
+            )
             p = verdict.p * len(profile.columns)
             if p < _HALVES_ALPHA and verdict.effect >= _HALVES_EFFECT:
                 found.append((p, Difference(one.column.name, verdict.words, verdict.effect)))
@@ -184,14 +187,31 @@ def _place(columns: Sequence[Column], column: Column) -> int:
     return [one.name for one in columns].index(column.name)
 
 
-def _compare_halves(one: ColumnProfile, blocks: Counts) -> Verdict:
-    """Judge the second half of the blocks by the first.
+def _verdict_on_halves(one: ColumnProfile, early: Counts, late: Counts) -> Verdict:
+    """Judge the late blocks of a column by the early ones, and the early ones by the late ones.
 
-    How alike neighbours are is seen in the first half alone: a step in the middle would make all
-    blocks vary, and so hide itself.
+    Bins are those of both together, so one half may have next to nothing in a bin at the end, and
+    is a poor measure of the other there. What both say is certain; a half that is constant, and so
+    says nothing, leaves it to the other.
     """
-    middle = len(blocks) // 2
-    early, first, second = blocks[:middle], blocks[:middle].sum(axis=0), blocks[middle:].sum(axis=0)
+    verdict, back = _compare(one, early, late), _compare(one, late, early)
+    if not _can_tell(verdict):
+        words = "no longer constant" if _can_tell(back) else verdict.words
+        return replace(back, words=words)
+    return replace(verdict, p=max(verdict.p, back.p)) if _can_tell(back) else verdict
+
+
+def _can_tell(verdict: Verdict) -> bool:
+    return verdict.parts[0].share > 0.0
+
+
+def _compare(one: ColumnProfile, early: Counts, late: Counts) -> Verdict:
+    """Judge some blocks of a column by others.
+
+    How alike neighbours are is seen in `early` alone: a step between both would make all blocks
+    vary, and so hide itself.
+    """
+    first, second = early.sum(axis=0), late.sum(axis=0)
     if isinstance(one, NumberProfile):
         was, now = ColumnCounts.from_array(first), ColumnCounts.from_array(second)
         missing = _missing_rate(was, now, _missing_of_numbers(early))

@@ -218,6 +218,17 @@ def test_halves_that_differ_are_told_with_the_way_they_went() -> None:
     assert built(layout, inputs, OUTPUTS, is_ordered=False)[1] == []
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_half_that_is_constant_is_told(turned: bool) -> None:
+    """A sensor that froze, or one that had not begun."""
+    value = np.append(RANDOM.standard_normal(ROWS // 2), np.zeros(ROWS // 2))
+    inputs = {"x": value[::-1] if turned else value}
+    (found,) = built(layout_for(inputs, OUTPUTS), inputs, OUTPUTS)[1]
+
+    assert found.column == "x"
+    assert (found.words == "no longer constant") == turned
+
+
 def test_halves_of_steady_rows_agree() -> None:
     """In 20 references of 40 columns of noise, there is hardly a false alarm."""
     alarms = 0
