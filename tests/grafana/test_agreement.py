@@ -10,7 +10,8 @@ from server.controlplane.monitor_counters import RATE_LABELS
 from server.monitoring.counting import Counts
 from server.monitoring.drift import Judge
 from server.monitoring.profile import NumberProfile
-from server.statistics.combine import RATES_SHARE, Part, Verdict, cauchy
+from server.statistics.combine import RATES_SHARE, Part, Verdict, cauchy, kolmogorov_p
+from server.statistics.homogeneity import shares_p
 from server.statistics.smooth_test import COMPONENTS, shift
 from server.statistics.tails import SMALLEST_P
 from tests.support import prometheus
@@ -21,10 +22,12 @@ WINDOWS = {"10m": 10, "1h": 60}
 
 EXACT = 1e-6
 """Of sums, standardised means, effects, and log p of what has a closed form: relative."""
-TAIL = 0.03
+TAIL = 0.04
 """Of p where chi-square has many degrees of freedom: PromQL has no loop for its sum."""
 TABLE = 0.1
 """Of p of Fisher's test: by its saddlepoint, as PromQL has no logarithm of factorials."""
+FAR_OUT = 1e-3
+"""Of log p of both, where that is more."""
 NO_EVIDENCE = 0.02
 """Probabilities above are not told apart."""
 
@@ -52,7 +55,7 @@ def expected_values(fleet: Fleet, *, with_bins: bool) -> list[Expected]:
                     expected = math.log(max(p, SMALLEST_P))
                     found.append(_near(told, expected, fleet, tolerance))
             if isinstance(profile, NumberProfile):
-                found += _components(fleet, place, of, counts)
+                found += _questions(fleet, place, of, counts, with_bins=with_bins)
     return found
 
 
@@ -75,33 +78,49 @@ def _without_bins(judge: Judge, place: int, counts: Counts) -> float:
     return cauchy(answers, [2.0, 2.0, 1.0]) / (1.0 - RATES_SHARE)
 
 
-def _components(fleet: Fleet, place: int, of: str, counts: Counts) -> list[Expected]:
+def _questions(
+    fleet: Fleet, place: int, of: str, counts: Counts, *, with_bins: bool
+) -> list[Expected]:
+    """Return the components of a number, and the probability that answers each question."""
     basis = fleet.judge.bases[place]
     assert basis is not None
-    moved = shift(basis, fleet.judge.layout.number(counts, place).bins)
-    return [
+    live = fleet.judge.layout.number(counts, place).bins
+    moved = shift(basis, live)
+    if not moved.df:
+        return []
+    found = [
         _near(f'sum(tidegate_feature:score:normal{{{of}, component="{component}"}})', z, fleet)
         for component, z in zip(COMPONENTS, moved.normal.tolist(), strict=False)
     ]
+    answers = {"location": moved.first_p(1), "spread": moved.first_p(2), "shape": moved.p}
+    if with_bins:
+        answers["gap"] = kolmogorov_p(basis, live)
+        of_bins = shares_p(basis.reference, live, float(basis.inflation.max()))
+        if of_bins is not None:
+            answers["bins"] = of_bins
+    for test, p in answers.items():
+        told = f'ln(clamp_min(sum(tidegate_feature:test:p{{{of}, test="{test}"}}), {SMALLEST_P}))'
+        expected = math.log(max(p, SMALLEST_P))
+        found.append(_near(told, expected, fleet, TAIL if test == "bins" else 0.0))
+    return found
 
 
 def _near(expression: str, value: float, fleet: Fleet, tolerance: float = 0.0) -> Expected:
     """Expect a value up to a relative error of 1e-6, but of 1e-9 near 0, or up to a given one."""
-    error = max(tolerance, EXACT * max(abs(value), 1e-3))
+    error = max(tolerance, (FAR_OUT if tolerance else EXACT) * max(abs(value), 1e-3))
     return Expected(f"abs({expression} - {value!r}) < bool {error!r}", 1.0, fleet.minute)
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize(
-    ("rows", "dose", "inflated", "with_bins"),
+    ("rows", "dose", "replicas", "inflated", "with_bins"),
     [
-        (120, 0.0, False, True),
-        (500, 0.0, True, True),
-        (120, 0.3, False, False),
-        (120, 0.5, False, True),
-        (500, 0.1, True, True),
-        (2500, 0.05, False, False),
-        (2500, 0.3, True, True),
+        (120, 0.0, 3, False, True),
+        (500, 0.0, 1, True, True),
+        (120, 0.3, 1, False, False),
+        (120, 0.5, 3, False, True),
+        (500, 0.1, 3, True, True),
+        (2500, 0.05, 3, False, False),
+        (2500, 0.3, 1, True, True),
     ],
 )
 def test_probabilities_and_effects_are_those_of_the_gateway(
