@@ -194,3 +194,12 @@ def test_estimated_performance_is_told_with_its_assumption() -> None:
     x = np.zeros((5, 3), np.float32)
     plain = normal_profile(3)
     assert performance(_snapshot(plain, *normal_blocks(plain, x), 5)) is None
+
+
+def test_too_few_rows_join_no_list() -> None:
+    """However strange a few rows are, their false discovery rate is 1."""
+    columns = _normal([3.0, 0.0, 0.0], rows=100)
+
+    strange = next(column for column in columns if column["name"] == "f0")
+    assert strange["verdict"]["p"] < 1e-9
+    assert strange["verdict"]["q"] == 1.0

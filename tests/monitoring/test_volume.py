@@ -36,3 +36,11 @@ def test_what_varies_may_vary() -> None:
 def test_without_a_usual_volume_nothing_is_said(blocks: list[int]) -> None:
     """Too few blocks, or hardly any rows in them, are nothing to compare with."""
     assert volume_reach(blocks) == (0.0, "")
+
+
+def test_where_rows_come_in_bursts_a_burst_is_usual() -> None:
+    """Blocks that differ tenfold among themselves make five times the median no news."""
+    bursts = [300, 3000, 1000] * 8
+
+    assert volume_reach([*bursts, 5000])[0] < 1.0
+    assert volume_reach([*STEADY, 5000])[0] > 1.0
