@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--windows", type=int, default=200, help="of each dose; three times as many are clean"
     )
-    parser.add_argument("--streams", type=int, default=60, help="of each change")
+    parser.add_argument("--streams", type=int, default=30, help="of each change")
     parser.add_argument("--out", type=Path, help="write the cells of `doses` to this file")
 
 

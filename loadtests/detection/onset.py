@@ -48,8 +48,8 @@ def _watched(rows: Mapping[str, Values], names: Sequence[str], *, changes: bool)
     rows_per_month = MONTH_SECONDS / EVALUATION_SECONDS * SUB_WINDOW_ROWS
     policy = Policy(SUB_WINDOW_ROWS, rows_per_month)
     watch = Watch(columns("reference"), {name: kinds[name] for name in names}, policy)
-    alarms = watch.alarms(columns("before", "after"))
     onset = len(rows["car_loan_before"])
+    alarms = watch.alarms(columns("before", "after"), onset)
     late = [row for row in alarms if row >= onset]
     name = names[0] if len(names) == 1 else "all as one model"
     return Onset(name, changes, len(alarms) - len(late), late[0] - onset + 1 if late else None)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.detection.changes import Kind, Values
+from server.monitoring.profiling import CATEGORY_WINDOW_ROWS
 from server.statistics.bins import probability_bins, reference_bins
 from server.statistics.categories import (
     CategoryCounts,
@@ -27,7 +28,6 @@ from server.statistics.smooth_test import score_sums, smooth_basis
 Counts = NDArray[np.int64]
 
 MIN_BLOCK_ROWS, MAX_BLOCKS = 100, 200
-SMALLEST_WINDOW_ROWS = 200
 
 
 class Monitored(Protocol):
@@ -98,7 +98,7 @@ class CategoryColumn:
 
     def __init__(self, reference: Values) -> None:
         words = count_words(reference)
-        self._categories = reference_categories(words, SMALLEST_WINDOW_ROWS)
+        self._categories = reference_categories(words, CATEGORY_WINDOW_ROWS)
         self._before = CategoryCounts.from_array(self.count(reference))
         self._seen_once = sum(count == 1 for count in words.values())
         blocks = [CategoryCounts.from_array(self.count(block)) for block in blocks_of(reference)]

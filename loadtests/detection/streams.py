@@ -31,7 +31,7 @@ CLEAN_ROWS = CHANGED_ROWS = 10_000
 class Plan:
     """What is drawn."""
 
-    streams: int = 60
+    streams: int = 30
     slow_streams: int = 4
     """For a detector that takes half a millisecond a row."""
 
@@ -72,7 +72,7 @@ def drawn(name: str, before: Draw, after: Draw, plan: Plan, streams: int) -> tup
 def ours(references: Values, streams: Values, kind: Kind, policy: Policy) -> list[list[int]]:
     """Return the rows at which alarms are raised, for each stream."""
     return [
-        watched(reference, kind, policy).alarms({"x": stream})
+        watched(reference, kind, policy).alarms({"x": stream}, CLEAN_ROWS)
         for reference, stream in zip(references, streams, strict=True)
     ]
 
@@ -99,7 +99,7 @@ Claims = Callable[[str, Values], list[list[int]]]
 
 
 def measure(plan: Plan, river: Claims | None) -> Iterator[Found]:
-    """Yield what every detector says of every change, and of rows that resemble their neighbours."""
+    """Yield what every detector says of every change, and of rows that are like neighbours."""
     for change in stream_changes():
         references, streams = drawn(change.name, change.before, change.after, plan, plan.streams)
         yield from _of_all(change.name, change.kind, references, streams, plan, river)

@@ -87,15 +87,20 @@ class Watch:
             self._is_firing = any(state is Alert.FIRING for state in states)
         return self._is_firing and not was_firing
 
-    def alarms(self, columns: Columns) -> list[int]:
-        """Return the rows, counted from 0, with which an alarm was raised."""
+    def alarms(self, columns: Columns, onset: int) -> list[int]:
+        """Return the rows, counted from 0, with which an alarm was raised.
+
+        The first one from row `onset` on is the last: what comes later tells nothing more.
+        """
         rows = len(next(iter(columns.values())))
         step = self._policy.sub_window_rows
-        return [
-            start + step - 1
-            for start in range(0, rows - step + 1, step)
-            if self.raised({name: one[start : start + step] for name, one in columns.items()})
-        ]
+        found = []
+        for start in range(0, rows - step + 1, step):
+            if self.raised({name: one[start : start + step] for name, one in columns.items()}):
+                found.append(start + step - 1)
+                if found[-1] >= onset:
+                    break
+        return found
 
 
 def _words(rows: Values) -> Array:

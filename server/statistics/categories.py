@@ -5,7 +5,7 @@ others: those that the reference knows but seldom has are counted together, thos
 are novel and counted apart, with a few of their words, and missing values are no category. What is
 kept is bounded whatever comes: long strings are kept as their beginning and a digest.
 
-A category has a count of its own if the smallest window may expect five rows of it, the usual
+A category has a count of its own if a window of some length may expect five rows of it, the usual
 condition of Pearson's chi-square (Cochran 1954, Biometrics 10).
 
 Does not know what a change in counts means.
@@ -122,11 +122,11 @@ class Categories:
         return cls(tuple(kept), frozenset(rare), is_open)
 
 
-def reference_categories(words: Words, smallest_window_rows: int) -> Categories:
+def reference_categories(words: Words, window_rows: int) -> Categories:
     """Choose which categories of a reference, counted by `count_words`, are counted on their own.
 
     At most MAX_KEPT are, the most frequent first, each with LEAST_EXPECTED_ROWS or more to be
-    expected in a window of `smallest_window_rows`. Of the others MAX_RARE are remembered.
+    expected in a window of `window_rows`. Of the others MAX_RARE are remembered.
     """
     total = sum(words.values())
     present = [(word, count) for word, count in words.items() if word is not None and count > 0]
@@ -134,7 +134,7 @@ def reference_categories(words: Words, smallest_window_rows: int) -> Categories:
     frequent = [
         word
         for word, count in present[:MAX_KEPT]
-        if count * smallest_window_rows >= LEAST_EXPECTED_ROWS * total
+        if count * window_rows >= LEAST_EXPECTED_ROWS * total
     ]
     others = [word for word, _ in present[len(frequent) :]]
     return Categories(tuple(frequent), frozenset(others[:MAX_RARE]), len(others) > MAX_RARE)

@@ -6,13 +6,13 @@ from loadtests.detection.changes import Kind
 from loadtests.detection.watch import Policy, watched
 
 
-def test_a_change_is_raised_once_and_soon() -> None:
-    """Nothing before the onset, and one alarm that lasts as long as the change."""
+def test_a_change_is_raised_soon() -> None:
+    """Nothing before the onset, and an alarm within a few sub-windows of it."""
     rng = np.random.default_rng(5)
     reference, stream = rng.standard_normal(5000), rng.standard_normal(3000)
     stream[1500:] += 1.0
 
-    alarms = watched(reference, Kind.NUMBER, Policy()).alarms({"x": stream})
+    alarms = watched(reference, Kind.NUMBER, Policy()).alarms({"x": stream}, 1500)
     assert len(alarms) == 1
     assert 1500 <= alarms[0] < 1900
 
@@ -24,6 +24,6 @@ def test_a_new_category_is_raised() -> None:
     stream = rng.integers(0, 3, 2000).astype(np.float64)
     stream[1000::20] = 7.0
 
-    alarms = watched(reference, Kind.CATEGORY, Policy()).alarms({"x": stream})
+    alarms = watched(reference, Kind.CATEGORY, Policy()).alarms({"x": stream}, 1000)
     assert len(alarms) == 1
     assert 1000 <= alarms[0] < 1500
