@@ -11,8 +11,8 @@ combination needs to know nothing of how: Liu and Xie (2020), J. Am. Stat. Assoc
 1; its tail is exact as alpha goes to 0. The first two weigh double. A categorical feature has a
 chi-square of homogeneity instead.
 
-The weights came of measuring 28 changes in windows of 500 to 5000 rows at matched false alarms (see
-`loadtests/detection`): with four questions of equal weight 33 of 336 cells were seen less often, by
+The weights came of measuring 27 changes in windows of 500 to 5000 rows at matched false alarms (see
+`loadtests/detection`): with four questions of equal weight 33 of 324 cells were seen less often, by
 more than 5 points, than by the best of Kolmogorov-Smirnov on all rows, Wasserstein and PSI, and 25
 so. Without chi-square a value that fills in for others is seen 10 to 40 points less often; without
 Kolmogorov-Smirnov changes with an edge up to 10 less; with single weight for the first two, shifts
