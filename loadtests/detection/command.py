@@ -23,6 +23,7 @@ from loadtests.detection.environments import (
     river_claims,
     running_peers,
 )
+from loadtests.detection.watch import Policy
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def _real_changes(folder: Path, missing: dict[str, str]) -> Sequence[Change]:
 def _streams(options: argparse.Namespace) -> str:
     plan = streams.Plan(options.streams, seed=options.seed)
     if options.quick:
-        plan = replace(plan, streams=2, sub_window_rows=(100,), rhos=())
+        plan = replace(plan, streams=2, policies=(Policy(),), rhos=())
     missing: dict[str, str] = {}
 
     def river(name: str, rows: Values) -> list[list[int]]:

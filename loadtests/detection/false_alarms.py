@@ -22,8 +22,8 @@ class Plan:
     """What is drawn."""
 
     sizes: Sequence[int] = (200, 500, 2000)
-    references: int = 100
-    windows: int = 100
+    references: int = 60
+    windows: int = 50
     """For each reference."""
 
     rhos: Sequence[float] = (0.5, 0.8)

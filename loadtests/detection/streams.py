@@ -35,8 +35,8 @@ class Plan:
     slow_streams: int = 4
     """For a detector that takes half a millisecond a row."""
 
-    sub_window_rows: Sequence[int] = (100, 50)
-    """The product's default, and a faster look."""
+    policies: Sequence[Policy] = (Policy(), Policy(50), Policy(50, 1e5))
+    """The default sub-windows, a faster look, and one with a budget ten times as large."""
 
     rhos: Sequence[float] = (0.5, 0.8)
     seed: int = 3
@@ -114,9 +114,10 @@ def measure(plan: Plan, river: Claims | None) -> Iterator[Found]:
 def _of_all(
     name: str, kind: Kind, references: Values, streams: Values, plan: Plan, river: Claims | None
 ) -> Iterator[Found]:
-    for sub_window_rows in plan.sub_window_rows:
-        claims = ours(references, streams, kind, Policy(sub_window_rows))
-        yield summary(name, f"tidegate, {sub_window_rows}", claims)
+    for policy in plan.policies:
+        claims = ours(references, streams, kind, policy)
+        rare = f"{policy.rows_per_false_alarm:.0e}".replace("e+0", "e")
+        yield summary(name, f"tidegate, {policy.sub_window_rows}, {rare}", claims)
     if river is None or kind is Kind.CATEGORY:
         return
     for detector in ("ADWIN", "PageHinkley", "KSWIN"):
