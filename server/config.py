@@ -212,7 +212,7 @@ class Settings(ModelSettings):
     monitor_flush_seconds: float = Field(10.0, gt=0, le=3600)
     """Time between two writes of counts to the store: what a crash loses at most."""
     monitor_bin_metrics: Literal["on", "off"] = "off"
-    """Whether /metrics has the counts of every bin and category, for dashboards."""
+    """Whether /metrics has the counts of every bin too, for Prometheus to judge and to draw."""
 
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
