@@ -38,6 +38,9 @@ SURE_ERRORS = 8.0
 
 MIN_ACCURACY_LOSS = 0.02
 
+MOST_JUDGED = 100
+"""Columns that get a verdict in one evaluation; when more have moved, they come in turn."""
+
 EXTRA_TESTS = 2
 """What is tested of a version beside its columns: all of them together, and its performance."""
 
@@ -152,22 +155,27 @@ class Judge:
         return int(counts[self.layout.slices[place].stop - 1])
 
     def readings(
-        self, views: Sequence[View], sums: CusumSums, together: Dependence, watched: Collection[Key]
+        self,
+        views: Sequence[View],
+        sums: CusumSums,
+        together: Dependence,
+        watched: Collection[Key],
+        resting: Collection[int] = (),
     ) -> Readings:
         """Judge windows and sums; return readings of what may matter, and of all that is watched.
 
-        What is not returned would neither raise nor keep an alert.
+        What is not returned would neither raise nor keep an alert; or it is of columns that are
+        `resting`, of which nothing is asked this time, or of too many that may matter at once.
         """
-        always = {place for rule, place in watched if place != WHOLE}
+        asked = self._asked(views, sums, watched, resting)
         found: dict[Key, list[Reading]] = {}
         for number, view in enumerate(views):
-            chosen = always.union(np.flatnonzero(self.screen.may_matter(view.counts)).tolist())
-            for place in sorted(chosen):
+            for place in sorted(asked[number]):
                 for rule, reading in self._of_column(number, view, place):
                     found.setdefault((rule, place), []).append(reading)
         ratios = sums.ratios(self.cusum)
         for column, place in enumerate(self.screen.number_places):
-            if ratios[column] >= CLEAR_RATIO or (Rule.DRIFT, place) in watched:
+            if place in asked[-1]:
                 reading = self._of_sums(len(views), sums, column, float(ratios[column]))
                 found.setdefault((Rule.DRIFT, place), []).append(reading)
         performance = [
@@ -184,6 +192,25 @@ class Judge:
                 for number, view in enumerate(views)
             ]
         return found
+
+    def _asked(
+        self,
+        views: Sequence[View],
+        sums: CusumSums,
+        watched: Collection[Key],
+        resting: Collection[int],
+    ) -> list[set[int]]:
+        """Return which columns are asked by each window, and by the sums: the last of the sets."""
+        always = {place for _, place in watched if place != WHOLE}
+        moved = np.flatnonzero(sums.ratios(self.cusum) >= CLEAR_RATIO).tolist()
+        strange = [
+            *(set(np.flatnonzero(self.screen.may_matter(view.counts)).tolist()) for view in views),
+            {self.screen.number_places[column] for column in moved},
+        ]
+        fresh = set().union(*strange).difference(always, resting)
+        room = max(0, MOST_JUDGED - len(always))
+        chosen = always.union(sorted(fresh)[:room])
+        return [always | (one & chosen) for one in strange]
 
     def _of_sums(self, number: int, sums: CusumSums, column: int, ratio: float) -> Reading:
         mean, rows, since = sums.growth(self.cusum, column)

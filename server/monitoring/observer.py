@@ -30,6 +30,7 @@ from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
 from server.monitoring.report import MEASURED_WINDOW, Snapshot
 from server.monitoring.together import Dependence
+from server.statistics.sequential import Alert
 from server.statistics.window import HOUR_SECONDS, WINDOW_LENGTHS, Cell, Closing, Ring
 
 LONG_CELLS = 24
@@ -40,6 +41,9 @@ LONGEST_FACTOR = 6.0
 
 MAX_UNSAVED = 64
 """Sub-windows that wait for the store; older ones are joined, so that no row is lost."""
+
+MOST_WATCHED = 50
+"""Columns whose alerts fire that are judged at once, whether or not they may matter still."""
 
 FORGOTTEN_SECONDS = (LONG_CELLS + 1) * HOUR_SECONDS
 """By then no window has rows from before an alert was cleared."""
@@ -65,10 +69,12 @@ class Question:
     sums: CusumSums
     together: Dependence
     watched: frozenset[Key]
+    resting: frozenset[int]
+    """Columns of which nothing is asked this time."""
 
     def answer(self) -> Readings:
         """Judge. Takes a while when much has changed; touches nothing."""
-        return self.judge.readings(self.views, self.sums, self.together, self.watched)
+        return self.judge.readings(self.views, self.sums, self.together, self.watched, self.resting)
 
 
 class Observer:
@@ -90,6 +96,8 @@ class Observer:
         self.novel_words: dict[int, Counter[str]] = {}
         """The last categories that the reference never had, by the column's place."""
         self._pace = pace
+        self._turn = 0
+        """Of columns whose alerts fire, the one that is looked at next."""
         self._counter = RowCounter(layout)
         self._short = Ring(layout.width, now, Closing())
         self._long = Ring(layout.width, now, Closing(max_seconds=HOUR_SECONDS), (LONG_CELLS,))
@@ -174,8 +182,15 @@ class Observer:
 
     def question(self, now: float) -> Question:
         """Return what has to be judged; no rows may be folded before the answer is in."""
-        watched = frozenset(key for key, alert in self.alerts.items() if alert.is_raised)
-        return Question(self.judge, self.views(now), self._sums, self._together, watched)
+        raised = {key: one.state.alert for key, one in self.alerts.items() if one.is_raised}
+        pending = {place for (_, place), alert in raised.items() if alert is Alert.PENDING}
+        # What fires goes on firing until it is looked at again: so many in turn, if there are many.
+        firing = sorted({place for _, place in raised} - pending - {WHOLE})
+        turn = self._turn % max(1, len(firing))
+        resting = frozenset((firing[turn:] + firing[:turn])[MOST_WATCHED:])
+        self._turn = turn + MOST_WATCHED
+        watched = frozenset(key for key in raised if key[1] not in resting)
+        return Question(self.judge, self.views(now), self._sums, self._together, watched, resting)
 
     def step(self, question: Question, readings: Readings, now: float) -> list[AlertEvent]:
         """Take in the answer; return what has happened to alerts."""
