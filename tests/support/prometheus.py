@@ -138,7 +138,7 @@ def running(folder: Path, configuration: Mapping[str, Any]) -> Iterator[Promethe
     with log_path.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            server = Prometheus(_wait_until_ready(process, log_path), log_path)
+            server = Prometheus(listening_url(process, log_path), log_path)
             yield server
         finally:
             process.terminate()
@@ -149,8 +149,8 @@ def running(folder: Path, configuration: Mapping[str, Any]) -> Iterator[Promethe
                 process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log_path: Path) -> str:
-    """Wait until the server answers; return its address, which it says in its log."""
+def listening_url(process: subprocess.Popen[bytes], log_path: Path) -> str:
+    """Wait until Prometheus or Alertmanager answers; return its address, which its log tells."""
     deadline = time.monotonic() + 60.0
     while True:
         found = re.search(r'"address":"([^"]+)".*"msg":"Listening on"', log_path.read_text())
