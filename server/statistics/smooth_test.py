@@ -46,7 +46,7 @@ _WORDS = (
 _WORTH_A_WORD = 0.01
 """A component is named when it alone would be this improbable."""
 
-_MIN_SHARE = 0.001
+MIN_SHARE = 0.001
 """Bins with less of the reference do not add a component of their own."""
 
 FARTHEST_SCORE = 3.0
@@ -157,7 +157,7 @@ def _orthonormal_scores(share: Numbers) -> Numbers:
 
     A bin without reference rows scores between its neighbours.
     """
-    components = min(MAX_COMPONENTS, int(np.sum(share >= _MIN_SHARE)) - 1)
+    components = min(MAX_COMPONENTS, int(np.sum(share >= MIN_SHARE)) - 1)
     if components < 1:
         return np.zeros((len(share), 0))
     normal = _normal_scores(share)
