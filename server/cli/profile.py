@@ -57,6 +57,11 @@ def build(
     unordered: bool = typer.Option(
         False, "--unordered", help="The order of the rows means nothing: they were shuffled."
     ),
+    time: str = typer.Option(
+        "",
+        "--time",
+        help="Column of the moments of the rows: what is usual is then kept by hour.",
+    ),
     output: Path | None = typer.Option(
         None, "--output", help="Where to write; profile.json beside the version by default."
     ),
@@ -74,7 +79,7 @@ def build(
         raise typer.BadParameter("it needs --labels", param_hint="--positive")
     folder = _version_folder(repository, model, version)
     path = output or folder / "profile.json"
-    options = Options(labels, positive, categorical, ignore, is_ordered=not unordered)
+    options = Options(labels, positive, categorical, ignore, not unordered, time)
     built = _built(folder, data, options)
     _save(path, built.profile)
     _tell(built, path)

@@ -11,8 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from server.monitoring.columns import Kind
+from server.monitoring.hours import Cycle
 from server.monitoring.profile import CategoryProfile, ColumnProfile, NumberProfile, Profile
 from server.monitoring.profiling import Difference
+from server.monitoring.seasons import HourCounts, Pools
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _CELLS = 16
@@ -28,7 +30,15 @@ def heading(profile: Profile) -> str:
     source = f"{rows} of {profile.created_from.name}"
     if profile.is_self_reference:
         source = f"{source} (self-reference: nobody has vouched for them)"
-    return f"{profile.model} {profile.version}, from {source}, {profile.hash[:12]}"
+    told = f"{profile.model} {profile.version}, from {source}, {profile.hash[:12]}"
+    return told if profile.hours is None else f"{told}\n{hours_line(profile.hours)}"
+
+
+def hours_line(hours: HourCounts) -> str:
+    """Say by which hours it is kept, and draw how many rows each hour has, the first at 0:00."""
+    rows = hours.rows.reshape(-1, 24).sum(axis=0)
+    cycle = "day" if hours.cycle is Cycle.DAY else "week"
+    return f"by hour of the {cycle} (UTC), rows from 0h to 23h {sparkline(rows.tolist())}"
 
 
 def summary_table(profile: Profile) -> Table:
@@ -185,6 +195,26 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_LEVELS[min(top, int(value / most * len(_LEVELS)))] for value in values)
 
 
+def _notes_of_hours(profile: Profile) -> list[str]:
+    hours = profile.hours
+    if hours is None:
+        return []
+    found = []
+    if hours.cycle is Cycle.DAY:
+        found.append(
+            "hours of all days are taken together: those of the week need two weeks of rows, and "
+            "not too many columns"
+        )
+    bins = [one.bins for one in profile.columns if isinstance(one, NumberProfile)]
+    thin = Pools(hours.cycle, hours.rows, bins).thin
+    if thin:
+        found.append(
+            f"{len(thin)} of {hours.cycle.hours} hours have few rows, such as "
+            f"{hours.cycle.name_of(thin[0])}: others stand in for them"
+        )
+    return found
+
+
 def notes(profile: Profile, differences: Sequence[Difference]) -> list[str]:
     """Say what whoever made the profile should know."""
     found = []
@@ -192,6 +222,7 @@ def notes(profile: Profile, differences: Sequence[Difference]) -> list[str]:
         found.append(
             f"{profile.created_from.rows:,} rows are few: small changes will pass for chance"
         )
+    found += _notes_of_hours(profile)
     if differences:
         words = [f"'{one.column}' ({one.words})" for one in differences[:_LISTED]]
         more = len(differences) - len(words)

@@ -7,6 +7,7 @@ Does not know what the fields are for.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from math import inf, isfinite
 from typing import Any
 
@@ -113,6 +114,33 @@ class Fields:
         if not isinstance(values, list) or len(values) > max_length:
             self._refuse(name, f"a list of at most {max_length} objects", values)
         return [Fields(value, self._at(f"{name}[{place}]")) for place, value in enumerate(values)]
+
+    def tables(self, name: str, rows: int, widths: Sequence[int]) -> list[NDArray[np.int64]]:
+        """Return a table of whole numbers for each of `widths`, shape (rows, width).
+
+        A row that is empty is one of zeros. There may be a million numbers, so they are looked at
+        together.
+        """
+        tables = self.take(name)
+        if not isinstance(tables, list) or len(tables) != len(widths):
+            self._refuse(name, f"a list of {len(widths)} lists", tables)
+        return [
+            self._table(f"{name}[{place}]", table, rows, width)
+            for place, (table, width) in enumerate(zip(tables, widths, strict=True))
+        ]
+
+    def _table(self, name: str, value: object, rows: int, width: int) -> NDArray[np.int64]:
+        lines = value if isinstance(value, list) and len(value) == rows else []
+        filled = [line or [0] * width for line in lines if isinstance(line, list)]
+        flat = list(chain.from_iterable(filled))
+        is_right = len(filled) == rows and all(len(line) == width for line in filled)
+        if not is_right or set(map(type, flat)) != {int} or min(flat) < 0 or max(flat) > MAX_COUNT:
+            self._refuse(name, f"{rows} lists, empty or of {width} whole numbers from 0", value)
+        return np.array(flat, np.int64).reshape(rows, width)
+
+    def has(self, name: str) -> bool:
+        """Whether a field is there that need not be."""
+        return name in self._left
 
     def _list(self, name: str, length: int) -> list[Any]:
         values = self.take(name)

@@ -18,6 +18,7 @@ from typing import Any
 
 from server.errors import ProfileInvalid
 from server.monitoring.columns import Column, Layout
+from server.monitoring.seasons import HourCounts
 from server.statistics.bins import Bins
 from server.statistics.categories import Categories, CategoryCounts
 from server.statistics.histogram import ColumnCounts, Counts
@@ -166,6 +167,8 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     """In the order of the layout's columns."""
     score: ScoreProfile | None = None
+    hours: HourCounts | None = None
+    """The same rows by hour, where the data had times."""
     layout: Layout = field(init=False)
     hash: str = field(init=False)
 
@@ -192,10 +195,13 @@ class Profile:
         at = next(i for i, line in enumerate(lines) if line.startswith('"columns"'))
         columns = ",\n".join(_line(column) for column in described["columns"])
         lines[at] = f'"columns": [\n{columns}\n]'
+        if self.hours is not None:
+            at = next(i for i, line in enumerate(lines) if line.startswith('"hours"'))
+            lines[at] = _hours_lines(described["hours"])
         return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
     def _described(self) -> dict[str, Any]:
-        return {
+        described: dict[str, Any] = {
             "format": FORMAT,
             "model": self.model,
             "version": self.version,
@@ -209,6 +215,26 @@ class Profile:
             "columns": [column.to_json() for column in self.columns],
             "score": self.score.to_json() if self.score else None,
         }
+        if self.hours is not None:
+            described["hours"] = _hours_json(self.hours)
+        return described
+
+
+def _hours_json(hours: HourCounts) -> dict[str, Any]:
+    """Return counts by hour; of hours without rows there are none."""
+    rows = hours.rows.tolist()
+    tables = [
+        [line if there else [] for line, there in zip(table.tolist(), rows, strict=True)]
+        for table in hours.columns
+    ]
+    return {"cycle": hours.cycle.value, "rows": rows, "counts": tables}
+
+
+def _hours_lines(hours: dict[str, Any]) -> str:
+    """Write counts by hour, one column a line; short, because there are many."""
+    tables = ",\n".join(json.dumps(table, separators=(",", ":")) for table in hours["counts"])
+    parts = [f'"{name}": {_line(hours[name])}' for name in ("cycle", "rows")]
+    return '"hours": {' + ", ".join(parts) + f', "counts": [\n{tables}\n]}}'
 
 
 def _column_json(column: Column) -> dict[str, Any]:

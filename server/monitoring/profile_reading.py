@@ -15,6 +15,7 @@ import orjson
 
 from server.errors import ProfileInvalid
 from server.monitoring.columns import Column, Kind, Layout, Side
+from server.monitoring.hours import Cycle
 from server.monitoring.json_fields import MAX_COUNT, MAX_TEXT, Fields, shown
 from server.monitoring.profile import (
     FORMAT,
@@ -25,6 +26,7 @@ from server.monitoring.profile import (
     ScoreProfile,
     Source,
 )
+from server.monitoring.seasons import HourCounts
 from server.monitoring.taking import LABEL, PROJECTED, RANKED, SUMMARIES, VALUE
 from server.statistics.bins import FLOAT_TYPES, Bins
 from server.statistics.categories import MAX_KEPT, MAX_RARE, Categories, CategoryCounts
@@ -35,8 +37,12 @@ from server.tensors import DATATYPES
 MAX_BYTES = 16 << 20
 MAX_COLUMNS = 4096
 MAX_BINS = 64
+MAX_HOUR_COUNTS = 2_000_000
+"""Of all columns and hours together; 8 MB in memory, and as much in the file."""
 
 _NUMBER_TAKES = frozenset({*RANKED, *SUMMARIES, *PROJECTED})
+
+MAX_HOUR_ROWS = 2**31 - 1
 
 
 def read_profile(content: bytes) -> Profile:
@@ -60,6 +66,7 @@ def read_profile(content: bytes) -> Profile:
     columns = tuple(_read_column(one) for one in fields.members("columns", MAX_COLUMNS))
     _check_together(columns)
     score = fields.optional_member("score")
+    hours = _read_hours(fields.member("hours"), columns) if fields.has("hours") else None
     profile = Profile(
         model=fields.text("model"),
         version=fields.text("version"),
@@ -68,6 +75,7 @@ def read_profile(content: bytes) -> Profile:
         is_self_reference=fields.flag("is_self_reference"),
         columns=columns,
         score=None if score is None else _read_score(score, columns),
+        hours=hours,
     )
     source.done()
     fields.done()
@@ -238,3 +246,27 @@ def _read_score(fields: Fields, columns: Sequence[ColumnProfile]) -> ScoreProfil
     if np.any(hits > np.minimum(positives, answered)) or np.any(hits < fewest):
         raise ProfileInvalid(f"{fields.where}: the counts of a bin do not go together")
     return score
+
+
+def _read_hours(fields: Fields, columns: Sequence[ColumnProfile]) -> HourCounts:
+    cycle = Cycle(fields.text("cycle", list(Cycle)))
+    rows = fields.counts("rows", cycle.hours)
+    if rows.sum() > MAX_HOUR_ROWS:
+        raise ProfileInvalid(f"{fields.where}.rows: more than {MAX_HOUR_ROWS} rows")
+    widths = [hour_width(one) for one in columns]
+    if cycle.hours * sum(widths) > MAX_HOUR_COUNTS:
+        raise ProfileInvalid(
+            f"{fields.where}: {cycle.hours} hours of so many columns are more than "
+            f"{MAX_HOUR_COUNTS} counts"
+        )
+    tables = fields.tables("counts", cycle.hours, widths)
+    for place, table in enumerate(tables):
+        if not np.array_equal(table.sum(axis=1), rows):
+            raise ProfileInvalid(f"{fields.where}.counts[{place}]: not as many as the hours' rows")
+    fields.done()
+    return HourCounts(cycle, rows, tuple(tables))
+
+
+def hour_width(one: ColumnProfile) -> int:
+    """Return how many numbers each hour of a column has."""
+    return one.bins.count + 3 if isinstance(one, NumberProfile) else len(one.categories.kept) + 2

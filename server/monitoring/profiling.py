@@ -14,7 +14,15 @@ from math import isfinite
 import numpy as np
 
 from server.monitoring.columns import Blocks, Column, Kind, Side
+from server.monitoring.hours import Cycle, Seconds, weights_of
 from server.monitoring.importance import importances
+from server.monitoring.inflation import (
+    bins_of,
+    missing_inflation,
+    missing_of_numbers,
+    number_inflations,
+    word_inflations,
+)
 from server.monitoring.profile import (
     CategoryProfile,
     ColumnProfile,
@@ -25,11 +33,12 @@ from server.monitoring.profile import (
 from server.monitoring.reference_counts import SideCounter
 from server.monitoring.sampling import Sample, Words
 from server.monitoring.scoring import ScoreCounter, ScorePlan, with_edge
+from server.monitoring.seasons import HourCounts, Mixture, Pools
 from server.monitoring.taking import VALUE
 from server.statistics.bins import Bins, FloatType
 from server.statistics.categories import CategoryCounts, reference_categories
 from server.statistics.combine import Verdict, categorical_verdict, numeric_verdict
-from server.statistics.histogram import OTHER_FIELDS, ColumnCounts, Counts
+from server.statistics.histogram import ColumnCounts, Counts
 from server.statistics.homogeneity import category_inflation
 from server.statistics.rates import Rate
 from server.statistics.smooth_test import smooth_basis
@@ -64,11 +73,18 @@ class ProfileBuilder:
     """Counts reference rows. Bounded, whatever comes."""
 
     def __init__(
-        self, sample: Sample, total_rows: int, *, is_ordered: bool, score: ScorePlan | None = None
+        self,
+        sample: Sample,
+        total_rows: int,
+        *,
+        is_ordered: bool,
+        score: ScorePlan | None = None,
+        cycle: Cycle | None = None,
     ) -> None:
         """Prepare for `total_rows` rows, of which `sample` is some or all.
 
-        `is_ordered`: whether neighbours in the data were neighbours in life.
+        `is_ordered`: whether neighbours in the data were neighbours in life. With a `cycle`, rows
+        have moments, and are counted by hour too.
         """
         self._sample = sample
         self._is_ordered = is_ordered
@@ -77,15 +93,27 @@ class ProfileBuilder:
             outputs[score.place] = with_edge(outputs[score.place], score.edge)
         self._bins = (sample.bins(0), tuple(outputs))
         self._sides = tuple(
-            SideCounter(bins, len(group.words), total_rows)
+            SideCounter(bins, len(group.words), total_rows, cycle)
             for bins, group in zip(self._bins, sample.layout.groups, strict=True)
         )
         self._score = ScoreCounter(score, self._bins[1][score.place]) if score else None
+        self._cycle = cycle
+        self._mixtures: list[Mixture] | None = None
+        """What each kept block is held to, if there are hours."""
 
-    def add(self, inputs: Blocks, outputs: Blocks, labels: Words | None = None) -> None:
-        """Count rows; `labels` are words of `scoring.label_words`, if there are any."""
+    def add(
+        self,
+        inputs: Blocks,
+        outputs: Blocks,
+        labels: Words | None = None,
+        seconds: Seconds | None = None,
+    ) -> None:
+        """Count rows; `labels` are words of `scoring.label_words`, if there are any.
+
+        `seconds` are the moments of the rows, since 1970, shape (rows,).
+        """
         for side, blocks in zip(self._sides, (inputs, outputs), strict=True):
-            side.add(blocks)
+            side.add(blocks, seconds)
         if self._score is not None and labels is not None:
             self._score.add(outputs, labels)
 
@@ -95,6 +123,8 @@ class ProfileBuilder:
         """Return the profile of the rows that came; nothing may be added after."""
         importance = importances(self._sample)
         columns: list[ColumnProfile] = []
+        tables: list[Counts] = []
+        self._mixtures = self._mix()
         for at, (side, group) in enumerate(
             zip(self._sides, self._sample.layout.groups, strict=True)
         ):
@@ -106,11 +136,28 @@ class ProfileBuilder:
                 columns.append(
                     replace(number, distinct=distinct[place], importance=_short(importance, column))
                 )
+                if side.hours is not None:
+                    tables.append(side.hours.number(place))
             for place, column in enumerate(group.words):
                 word = self._category(side, place, column)
                 columns.append(replace(word, importance=_short(importance, column)))
+                if side.hours is not None:
+                    tables.append(side.hours.category(place, word.categories))
         score = self._score.profile() if self._score else None
-        return Profile(model, version, digest, source, is_self_reference, tuple(columns), score)
+        hours = None
+        if self._cycle is not None and self._sides[0].hours is not None:
+            hours = HourCounts(self._cycle, self._sides[0].hours.rows, tuple(tables))
+        return Profile(
+            model, version, digest, source, is_self_reference, tuple(columns), score, hours
+        )
+
+    def _mix(self) -> list[Mixture] | None:
+        """Return what each kept block is held to; None without hours."""
+        side = self._sides[0]
+        if self._cycle is None or side.hours is None:
+            return None
+        pools = Pools(self._cycle, side.hours.rows, (*self._bins[0], *self._bins[1]))
+        return [pools.mixture(weights_of(self._cycle, one)) for one in side.block_seconds]
 
     def _number(self, side: SideCounter, place: int, column: Column, bins: Bins) -> NumberProfile:
         counts = side.number_counts(place)
@@ -123,6 +170,9 @@ class ProfileBuilder:
         if _looks_whole(column, side, place):
             column = replace(column, kind=Kind.INTEGER)
         blocks = side.number_blocks(place) if self._is_ordered else None
+        inflation, missing_inflation = number_inflations(
+            side, place, counts, blocks, self._mixtures
+        )
         mean, sd = side.moments.mean[place], side.moments.deviation()[place]
         return NumberProfile(
             column=column,
@@ -134,10 +184,8 @@ class ProfileBuilder:
             maximum=_written(most, bins.dtype) if has_values else None,
             distinct=None,
             importance=None,
-            inflation=_inflation(counts.bins, blocks),
-            missing_inflation=_missing_inflation(
-                counts.missing, counts.rows, _missing_of_numbers(blocks)
-            ),
+            inflation=inflation,
+            missing_inflation=missing_inflation,
         )
 
     def _category(self, side: SideCounter, place: int, column: Column) -> CategoryProfile:
@@ -145,20 +193,17 @@ class ProfileBuilder:
         categories = reference_categories(words, CATEGORY_WINDOW_ROWS)
         counts = side.word_counts(place, categories)
         blocks = side.category_blocks(place, categories) if self._is_ordered else None
-        known = len(categories.kept) + 1  # All that are rare are one more.
-        inflation = 1.0
-        if blocks is not None:
-            inflation = category_inflation(counts.to_array()[:known], blocks[:, :known])
+        inflation, missing_inflation = word_inflations(
+            side, place, categories, counts, blocks, self._mixtures
+        )
         return CategoryProfile(
             column=column,
             categories=categories,
             counts=counts,
             seen_once=sum(1 for word, rows in words.items() if rows == 1 and word is not None),
             importance=None,
-            inflation=_at_least_one(inflation),
-            missing_inflation=_missing_inflation(
-                counts.missing, counts.rows, None if blocks is None else blocks[:, [-2, -1]]
-            ),
+            inflation=inflation,
+            missing_inflation=missing_inflation,
         )
 
     def differences_of_halves(self, profile: Profile) -> list[Difference]:
@@ -219,8 +264,8 @@ def _compare(one: ColumnProfile, early: Counts, late: Counts) -> Verdict:
     first, second = early.sum(axis=0), late.sum(axis=0)
     if isinstance(one, NumberProfile):
         was, now = ColumnCounts.from_array(first), ColumnCounts.from_array(second)
-        missing = _missing_rate(was, now, _missing_of_numbers(early))
-        return numeric_verdict(smooth_basis(was.bins, _bins_of(early)), now.bins, [missing])
+        missing = _missing_rate(was, now, missing_of_numbers(early))
+        return numeric_verdict(smooth_basis(was.bins, bins_of(early)), now.bins, [missing])
     before, after = CategoryCounts.from_array(first), CategoryCounts.from_array(second)
     missing = _missing_rate(before, after, early[:, [-2, -1]])
     known = len(before.kept) + 1
@@ -229,9 +274,9 @@ def _compare(one: ColumnProfile, early: Counts, late: Counts) -> Verdict:
 
 
 def _missing_rate(
-    was: ColumnCounts | CategoryCounts, now: ColumnCounts | CategoryCounts, blocks: Counts | None
+    was: ColumnCounts | CategoryCounts, now: ColumnCounts | CategoryCounts, blocks: Counts
 ) -> Rate:
-    inflation = _missing_inflation(was.missing, was.rows, blocks)
+    inflation = missing_inflation(was.missing, was.rows, blocks)
     return Rate("missing", was.missing, was.rows, now.missing, now.rows, True, inflation)
 
 
@@ -245,33 +290,6 @@ def _looks_whole(column: Column, side: SideCounter, place: int) -> bool:
         and int(side.moments.rows[place]) >= MIN_WHOLE_ROWS
         and bool(side.moments.is_whole[place])
     )
-
-
-def _inflation(reference: Counts, blocks: Counts | None) -> tuple[float, ...]:
-    bins = None if blocks is None else _bins_of(blocks)
-    return tuple(map(_at_least_one, smooth_basis(reference, bins).inflation.tolist()))
-
-
-def _bins_of(blocks: Counts) -> Counts:
-    """Return the bins of a numeric column in each block, shape (blocks, bins)."""
-    return blocks[:, :-OTHER_FIELDS]
-
-
-def _missing_of_numbers(blocks: Counts | None) -> Counts | None:
-    """Return missing values and rows of each block, shape (blocks, 2)."""
-    return None if blocks is None else blocks[:, [-OTHER_FIELDS, -1]]
-
-
-def _missing_inflation(missing: int, rows: int, blocks: Counts | None) -> float:
-    if blocks is None:
-        return 1.0
-    reference = np.array([missing, rows - missing], np.int64)
-    parts = np.stack([blocks[:, 0], blocks[:, 1] - blocks[:, 0]], axis=1)
-    return _at_least_one(category_inflation(reference, parts))
-
-
-def _at_least_one(factor: float) -> float:
-    return max(1.0, _rounded(factor) or 1.0)
 
 
 def _short(importance: dict[str, float | None], column: Column) -> float | None:

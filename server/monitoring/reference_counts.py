@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.monitoring.columns import Blocks
+from server.monitoring.hour_counts import HourTable
+from server.monitoring.hours import Cycle, Seconds
 from server.statistics.bins import Bins
 from server.statistics.categories import Categories, CategoryCounts, Words, count_words
 from server.statistics.histogram import ColumnCounts, Counts, Fold
@@ -58,8 +60,13 @@ class Moments:
 class SideCounter:
     """The counts of one side."""
 
-    def __init__(self, bins: Sequence[Bins], words: int, total_rows: int) -> None:
-        """Prepare for `total_rows` rows of numeric columns with these bins, and of `words`."""
+    def __init__(
+        self, bins: Sequence[Bins], words: int, total_rows: int, cycle: Cycle | None = None
+    ) -> None:
+        """Prepare for `total_rows` rows of numeric columns with these bins, and of `words`.
+
+        With a cycle, rows are counted by its hours too.
+        """
         self.block_rows = max(MIN_BLOCK_ROWS, min(MAX_BLOCK_ROWS, total_rows // USUAL_BLOCKS))
         self._keep_every = max(1, -(-(total_rows // self.block_rows) // MAX_BLOCKS))
         self._fold = Fold(bins)
@@ -71,13 +78,19 @@ class SideCounter:
         """Counts of each kept block, shape (width of the fold,)."""
         self.word_blocks: list[list[Words]] = []
         """Words of each kept block, by column."""
+        self.hours = None if cycle is None else HourTable(self._fold, words, cycle)
+        self.block_seconds: list[Seconds] = []
+        """Moments of the rows of each kept block, if rows have any."""
+        self._open_seconds: list[Seconds] = []
         self._open = self._fold.zero()
         self._open_words: list[Words] = [Counter() for _ in range(words)]
         self._open_rows = 0
         self._closed = 0
 
-    def add(self, blocks: Blocks) -> None:
-        """Count rows, which come in their order."""
+    def add(self, blocks: Blocks, seconds: Seconds | None = None) -> None:
+        """Count rows, which come in their order; `seconds` are their moments, if known."""
+        if self.hours is not None and seconds is not None:
+            self.hours.add(blocks, seconds)
         if blocks.numbers.size:
             self.moments.add(blocks.numbers)
         start = 0
@@ -87,6 +100,8 @@ class SideCounter:
                 self._open.add(self._fold.count(blocks.numbers[start:end]))
             for counter, values in zip(self._open_words, blocks.words, strict=True):
                 counter.update(count_words(values[start:end]))
+            if seconds is not None:
+                self._open_seconds.append(seconds[start:end])
             self._open_rows += end - start
             start = end
             if self._open_rows == self.block_rows:
@@ -105,9 +120,12 @@ class SideCounter:
         if is_kept:
             self.blocks.append(self._open.counts.astype(np.uint16))
             self.word_blocks.append(self._open_words)
+            if self._open_seconds:
+                self.block_seconds.append(np.concatenate(self._open_seconds))
         self._open = self._fold.zero()
         self._open_words = [Counter() for _ in self._open_words]
         self._open_rows = 0
+        self._open_seconds = []
 
     def number_blocks(self, place: int) -> Counts:
         """Return the counts of a numeric column in each block, shape (blocks, its vector)."""

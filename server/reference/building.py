@@ -13,7 +13,9 @@ import numpy as np
 
 from server.errors import DataInvalid
 from server.monitoring.columns import Kind, Layout, layout_of, probability_outputs
+from server.monitoring.hours import HOUR_SECONDS, Cycle, Seconds
 from server.monitoring.profile import Profile, Source
+from server.monitoring.profile_reading import MAX_HOUR_COUNTS
 from server.monitoring.profiling import Difference, ProfileBuilder
 from server.monitoring.sampling import Sample, Sampler, Words, sample_rows
 from server.monitoring.scoring import ScorePlan, label_words, other_class, plan_score
@@ -21,8 +23,9 @@ from server.monitoring.taking import VALUE
 from server.reference.answering import Answers
 from server.reference.matching import Matching, label_values, match
 from server.reference.tables import Chunk, Table
+from server.reference.times import seconds_of
+from server.statistics.categories import MAX_KEPT, count_words
 from server.statistics.categories import Words as WordCounts
-from server.statistics.categories import count_words
 
 DECIDING_ROWS = 512
 MAX_LABELS = 1000
@@ -42,6 +45,8 @@ class Options:
     categorical: Sequence[str] = ()
     ignored: Sequence[str] = ()
     is_ordered: bool = True
+    time: str = ""
+    """The column of moments; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,12 @@ class Builder:
         self._table = table
         self._options = options
         self._progress = progress
-        others = [*options.ignored, *([options.labels] if options.labels else [])]
+        others = [*options.ignored, *filter(None, (options.labels, options.time))]
         self._matching: Matching = match(answers.signature, features, table.names, others)
         self._rows = 0
         self._labels: WordCounts = Counter()
+        self._span: tuple[float, float] | None = None
+        """The first and the last moment, if rows have any."""
 
     def build(self, model: str, version: str, digest: str, source: Source) -> Built:
         """Read the file and return the profile; `source` need not know the rows.
@@ -88,15 +95,17 @@ class Builder:
             sample, plan = self._scored(sample)
             if plan is None:
                 notes.append("the labels are not used: the model answers no probabilities")
+        cycle = None if self._span is None else cycle_of(*self._span, sample)
         builder = ProfileBuilder(
-            sample, self._rows, is_ordered=self._options.is_ordered, score=plan
+            sample, self._rows, is_ordered=self._options.is_ordered, score=plan, cycle=cycle
         )
         counted = 0
         for chunk, labels in self._chunks("counting all rows"):
             tensors = self._matching.tensors(chunk)
             outputs = self._answers.of(tensors, chunk.places)
-            layout = sample.layout
-            builder.add(layout.inputs.blocks(tensors), layout.outputs.blocks(outputs), labels)
+            inputs = sample.layout.inputs.blocks(tensors)
+            answers = sample.layout.outputs.blocks(outputs)
+            builder.add(inputs, answers, labels, self._seconds(chunk))
             counted += chunk.rows
         if counted != self._rows:
             raise DataInvalid(
@@ -134,6 +143,10 @@ class Builder:
         self._rows, self._labels = 0, Counter()
         for chunk, labels in self._chunks("looking at the rows"):
             self._rows += chunk.rows
+            seconds = self._seconds(chunk)
+            if seconds is not None:
+                first, last = self._span or (np.inf, -np.inf)
+                self._span = min(first, float(seconds.min())), max(last, float(seconds.max()))
             if labels is not None and len(self._labels) < MAX_LABELS:
                 self._labels.update(count_words(list(labels)))
             chosen = sampler.choose(chunk.rows)
@@ -142,6 +155,10 @@ class Builder:
                 outputs = self._answers.of(tensors, chunk.places[chosen])
                 sampler.add(layout.inputs.blocks(tensors), layout.outputs.blocks(outputs))
         return sampler.sample()
+
+    def _seconds(self, chunk: Chunk) -> Seconds | None:
+        name = self._options.time
+        return seconds_of(chunk.columns[name], name, chunk.places) if name else None
 
     def _scored(self, sample: Sample) -> tuple[Sample, ScorePlan | None]:
         """Decide what to compare with the labels; look again if that is the other class."""
@@ -162,6 +179,33 @@ class Builder:
             yield chunk, labels
             self._progress(step, chunk.share)
         self._progress(step, 1.0)
+
+
+def cycle_of(first: float, last: float, sample: Sample) -> Cycle:
+    """Choose hours of the week if each of them was there twice, else hours of the day.
+
+    `first` and `last` are moments in seconds. Of very many columns, only hours of the day are kept.
+
+    Raises:
+        DataInvalid: the rows cover less than a day, or there are too many columns for any hours.
+
+    """
+    hours = (last - first) / HOUR_SECONDS + 1.0  # Rows begin and end within an hour.
+    if hours < Cycle.DAY.hours:
+        raise DataInvalid(
+            f"the rows cover {hours - 1.0:.1f} hours: what is usual at each hour needs a day",
+            fix="give rows of a day or, better, of some weeks; or leave out --time",
+        )
+    width = sum(bins.count + 4 for group in (0, 1) for bins in sample.bins(group))
+    width += (MAX_KEPT + 2) * sum(len(group.words) for group in sample.layout.groups)
+    fitting = [cycle for cycle in Cycle if cycle.hours * width <= MAX_HOUR_COUNTS]
+    if not fitting:
+        raise DataInvalid(
+            f"{len(sample.layout.columns)} columns are too many for a reference by hours",
+            fix="leave out --time",
+        )
+    is_long = hours >= 2 * Cycle.WEEK.hours and Cycle.WEEK in fitting
+    return Cycle.WEEK if is_long else Cycle.DAY
 
 
 def _with_lone_score(sample: Sample, labels: WordCounts) -> Sample:

@@ -67,6 +67,10 @@ class ParquetTable:
             return self._lists(name, column)
         if types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind):
             return _objects(column.to_pylist())
+        if types.is_timestamp(kind):  # Numbers of UTC, or of nobody knows where, as is text.
+            moments = column.cast(self._arrow.timestamp("us"), safe=False)
+            texts = np.datetime_as_string(moments.to_numpy(zero_copy_only=False))
+            return np.asarray(texts.astype(object))
         if types.is_boolean(kind) and column.null_count:
             return np.array([_number(value) for value in column.to_pylist()], np.float64)
         if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):

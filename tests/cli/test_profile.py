@@ -244,3 +244,26 @@ def test_a_column_that_is_not_there_is_said(repository: Path, data: Path) -> Non
     assert done.exit_code == 1
     assert done.stderr.splitlines()[0] == "tidegate: the profile has no column 'age'"
     assert "x[0], x[1], x[2]" in done.stderr
+
+
+@pytest.mark.usefixtures("version")
+def test_moments_make_hours_and_show_draws_them(repository: Path, tmp_path: Path) -> None:
+    """The note says why hours of the day were taken, and which of them have few rows."""
+    rows = np.random.default_rng(0).standard_normal((900, 3))
+    moments = 1_767_571_200 + np.arange(900)[:, np.newaxis] * 120.0
+    path = tmp_path / "train.csv"
+    np.savetxt(path, np.hstack([rows, moments]), delimiter=",", header="x[0],x[1],x[2],at",
+               comments="")  # fmt: skip
+    made = profile("build", "m", "1", "--data", path, "--time", "at", "--repository", repository)
+
+    assert made.exit_code == 0, made.output
+    assert "hours of all days are taken together" in made.stderr
+    assert "24 of 24 hours have few rows, such as 00h: others stand in for them" in made.stderr
+    shown = profile("show", "m", "1", "--repository", repository)
+    assert "by hour of the day (UTC), rows from 0h to 23h ██████▅▅▅" in " ".join(
+        shown.output.split()
+    )
+    path.write_text(path.read_text().replace("1.767", "never"))
+    refused = profile("build", "m", "1", "--data", path, "--time", "at", "--repository", repository)
+    assert refused.exit_code == 1
+    assert "is no moment" in refused.stderr

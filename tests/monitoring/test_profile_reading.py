@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import ProfileInvalid
+from server.monitoring import profile_reading
 from server.monitoring.profile import _hash
 from server.monitoring.profile_reading import MAX_BYTES, read_profile
-from tests.support import profiles
+from tests.support import profiles, seasons
 
 WRITTEN: dict[str, Any] = json.loads(profiles.profile().to_json())
 BINS = len(WRITTEN["columns"][0]["counts"])
@@ -222,3 +223,54 @@ def test_any_damage_is_refused(place: int, bytes_: bytes) -> None:
     damaged = whole[:place] + bytes_ + whole[place + len(bytes_) :]
     with contextlib.suppress(ProfileInvalid):
         assert read_profile(damaged).to_json() == whole
+
+
+HOURLY: dict[str, Any] = json.loads(seasons.profile().to_json())
+
+
+def test_counts_by_hour_are_read_as_they_were_written() -> None:
+    """Twice, to the byte; and a profile without hours has no word of them."""
+    content = seasons.profile().to_json()
+    assert read_profile(content).to_json() == content
+    assert b"hours" not in profiles.profile().to_json()
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "words"),
+    [
+        ([], None, "hours: expected an object, got null"),
+        (["cycle"], "year", "hours.cycle: expected one of day, week, got 'year'"),
+        (["cycle"], "week", "hours.rows: expected a list of 168 whole numbers, got a list of 24"),
+        (["rows", 3], -1, "hours.rows\\[3\\]: expected a whole number from 0"),
+        (["rows", 3], 7, "hours.counts\\[0\\]: not as many as the hours' rows"),
+        (["rows", 3], 2**40, "hours.rows: more than 2147483647 rows"),
+        (["counts"], [], "hours.counts: expected a list of 4 lists, got a list of 0"),
+        (["counts", 1], [[]], "hours.counts\\[1\\]: expected 24 lists, empty or of .. whole"),
+        (["counts", 2, 5], [1], "hours.counts\\[2\\]: expected 24 lists, empty or of 4 whole"),
+        (["counts", 0, 5, 0], 1.0, "hours.counts\\[0\\]: expected 24 lists"),
+        (["counts", 0, 5, 0], True, "hours.counts\\[0\\]: expected 24 lists"),
+        (["counts", 0, 5, 0], -1, "hours.counts\\[0\\]: expected 24 lists"),
+        (["counts", 0, 5], "x" * 23, "hours.counts\\[0\\]: expected 24 lists"),
+        (["more"], 1, "hours.'more': no such field is known"),
+    ],
+    ids=lambda one: str(one)[:30],
+)
+def test_wrong_counts_by_hour_are_refused(path: list[str | int], to: Any, words: str) -> None:
+    """With the field, what was expected and what came."""
+    value: Any = copy.deepcopy(HOURLY)
+    *before, last = ["hours", *path]
+    at = value
+    for step in before:
+        at = at[step]
+    at[last] = to
+    with pytest.raises(ProfileInvalid, match=words):
+        read_profile(resealed(value))
+
+
+def test_more_counts_by_hour_than_memory_is_given_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hours without rows take no room in a file, but do in memory."""
+    monkeypatch.setattr(profile_reading, "MAX_HOUR_COUNTS", 1000)
+    with pytest.raises(ProfileInvalid, match="hours: 24 hours of so many columns are more than"):
+        read_profile(resealed(HOURLY))

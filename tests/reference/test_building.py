@@ -291,3 +291,56 @@ def test_only_some_labels_are_remembered(tmp_path: Path, monkeypatch: pytest.Mon
     builder.build("m", "1", "d", Source("train.csv", 0, ""))
 
     assert len(builder._labels) < 5000
+
+
+def timed_file(tmp_path: Path, hours: float, per_hour: int = 10) -> Path:
+    """Write rows of some hours, the first at midnight; values are the hour of the day."""
+    seconds = 1_767_571_200 + np.arange(int(hours * per_hour)) * (3600 // per_hour)
+    values = (seconds % 86_400 // 3600).tolist()
+    return write(tmp_path / "train.csv", {"x": values, "when": seconds.tolist()})
+
+
+@pytest.mark.parametrize(
+    ("hours", "cycle"), [(24, "day"), (13.9 * 24, "day"), (14 * 24, "week"), (30 * 24, "week")]
+)
+def test_rows_with_moments_make_a_reference_by_hours(
+    tmp_path: Path, hours: float, cycle: str
+) -> None:
+    """Of the week if every hour of it was there twice, else of the day; each has its own counts."""
+    profile = build(sigmoid(tmp_path), timed_file(tmp_path, hours), {}, time="when").profile
+    assert profile.hours is not None
+    assert profile.hours.cycle == cycle
+    assert profile.hours.rows.sum() == profile.created_from.rows
+    table, x = profile.hours.columns[0], profile.column("x")
+    assert isinstance(x, NumberProfile)
+    for hour, counts in enumerate(table[:, : x.bins.count]):
+        assert np.flatnonzero(counts).tolist() == [x.bins.locate(np.array([hour % 24.0]))[0]]
+
+
+def test_rows_of_less_than_a_day_have_no_hours(tmp_path: Path) -> None:
+    """They would say nothing of most of them."""
+    with pytest.raises(DataInvalid, match=r"the rows cover 22.4 hours: .* needs a day"):
+        build(sigmoid(tmp_path), timed_file(tmp_path, 22.5), {}, time="when")
+
+
+def test_a_row_without_a_moment_is_refused(tmp_path: Path) -> None:
+    """With its row and what is there."""
+    path = write(tmp_path / "train.csv", {"x": [1, 2], "when": ["2026-01-05", "soon"]})
+    with pytest.raises(DataInvalid, match="row 2, column 'when': 'soon' is no moment"):
+        build(sigmoid(tmp_path), path, {}, time="when")
+    with pytest.raises(DataInvalid, match="the data lacks 'then'"):
+        build(sigmoid(tmp_path), path, {}, time="then", ignored=["when"])
+
+
+@pytest.mark.parametrize(("most", "cycle"), [(24 * 60, "day"), (168 * 60, "week")])
+def test_many_columns_have_hours_of_the_day_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, cycle: str
+) -> None:
+    """A reference by hours is bounded, however long the rows."""
+    monkeypatch.setattr(building, "MAX_HOUR_COUNTS", most)
+    profile = build(sigmoid(tmp_path), timed_file(tmp_path, 14 * 24), {}, time="when").profile
+    assert profile.hours is not None
+    assert profile.hours.cycle == cycle
+    monkeypatch.setattr(building, "MAX_HOUR_COUNTS", 100)
+    with pytest.raises(DataInvalid, match="2 columns are too many for a reference by hours"):
+        build(sigmoid(tmp_path), timed_file(tmp_path, 14 * 24), {}, time="when")

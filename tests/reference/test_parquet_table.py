@@ -1,6 +1,7 @@
 """Parquet files: with pyarrow they are read, without it they are refused with what to install."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_a_dictionary_is_its_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "words"),
     [
-        ([0], pyarrow.timestamp("s"), "column 'x' is timestamp"),
+        ([0], pyarrow.duration("s"), "column 'x' is duration"),
         ([b"a"], pyarrow.binary(), "column 'x' is binary"),
         ([{"a": 1}], pyarrow.struct([("a", pyarrow.int64())]), "column 'x' is struct"),
         ([[1.0], [1.0, 2.0]], pyarrow.list_(pyarrow.float64()), "the lists of column 'x'"),
@@ -144,3 +145,18 @@ def test_without_pyarrow_it_is_said_what_to_install(
     with pytest.raises(DataInvalid, match="needs pyarrow, which is not installed") as caught:
         ParquetTable(path)
     assert "pip install 'tidegate[parquet]'" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (pyarrow.timestamp("s"), "2026-01-05T12:30:00.000000"),
+        (pyarrow.timestamp("ns"), "2026-01-05T12:30:00.000000"),
+        (pyarrow.timestamp("ms", "Europe/Berlin"), "2026-01-05T12:30:00.000000"),
+    ],
+    ids=str,
+)
+def test_moments_are_text_of_utc(tmp_path: Path, kind: Any, expected: str) -> None:
+    """Of any unit, with a time zone or without; a null is one that nobody can read."""
+    moment = datetime(2026, 1, 5, 12, 30, tzinfo=UTC if kind.tz else None)
+    assert column(tmp_path, [moment, None], kind).tolist() == [expected, "NaT"]
