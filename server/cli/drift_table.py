@@ -41,7 +41,7 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
     if not day:
         return [f"{title}no rows in a day\n"]
     parts: list[RenderableType] = [
-        f"{title}{day:,} rows in a day, held to {reference['rows']:,} of {kind}"
+        f"{title}{day:,} rows in a day, held to {reference['rows']:,} of {kind}{_hours(version)}"
     ]
     for half in reference["halves_differ"]:
         words = escape(f"{half['column']}: {half['words']}")
@@ -54,6 +54,13 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
     left = len(version["columns"]) - len(columns)
     parts.append(f"{left} more with --all\n" if left else "")
     return parts
+
+
+def _hours(version: dict[str, Any]) -> str:
+    """Say which hours of the reference the last sub-window was held to, if it has hours."""
+    if version["reference"]["cycle"] is None:
+        return ""
+    return f", now to {', '.join(version['windows'][0]['reference_hours'])} (UTC)"
 
 
 def _performance(found: dict[str, Any]) -> str:

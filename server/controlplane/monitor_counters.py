@@ -5,7 +5,9 @@ on the sum of all replicas: a sum is worth more than an average of verdicts. Eve
 beginning of its profile's hash, because only counts made with one profile add up.
 
 A score may be negative and a counter may not fall, so `SCORE_SHIFT` is added to the score of every
-row, and taken off again when the mean is known. Words of categories and values are never labels.
+row, and taken off again when the mean is known. A version whose reference has hours gets no
+`alpha`, and so no verdict there: its gateway judges it alone. Words of categories and values are
+never labels.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +98,8 @@ class CounterFamilies:
         """Add the features at some places of a version's profile."""
         judge, totals = observer.judge, observer.totals
         labels = (*version, judge.profile.hash[:PROFILE_DIGITS])
-        self._gauges["alpha"].add_metric(labels, judge.alpha)
+        if judge.profile.hours is None:  # Sums over hours cannot be held to each one's reference.
+            self._gauges["alpha"].add_metric(labels, judge.alpha)
         sums, _ = judge.screen.score_sums(totals)
         of_number = {place: at for at, place in enumerate(judge.screen.number_places)}
         for place in places:

@@ -46,6 +46,7 @@ def _head(watched: Watched, live: str | None) -> Json:
             "name": profile.created_from.name,
             "rows": profile.created_from.rows,
             "hash": profile.hash,
+            "cycle": None if profile.hours is None else profile.hours.cycle.value,
             "halves_differ": [
                 {"column": one.column, "words": one.words, "effect": one.effect}
                 for one in watched.halves

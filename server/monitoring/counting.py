@@ -2,8 +2,9 @@
 
 Decides where each column's counts lie: of inputs, then of outputs, the bins of numbers and the
 categories of words; then one number per column for values of another type than the reference has
-(fractions where all were whole, numbers where all were words); then the rows. Vectors of one
-profile add up, over sub-windows, restarts and replicas.
+(fractions where all were whole, numbers where all were words); then, if the reference has hours,
+the weights of the rows by hour; then the rows. Vectors of one profile add up, over sub-windows,
+restarts and replicas.
 
 Does not know time, windows or what a change in counts means.
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.monitoring.columns import Blocks, Column, Group, Kind
+from server.monitoring.hours import weights_of
 from server.monitoring.profile import CategoryProfile, NumberProfile, Profile
 from server.statistics.categories import CategoryCounts, Words, count_words
 from server.statistics.histogram import ColumnCounts, Fold, Slab
@@ -57,7 +59,10 @@ class CountLayout:
                 end += width
         self.odd = slice(end, end + len(self.columns))
         """Values of another type than the reference has, one number per column."""
-        self.width = end + len(self.columns) + 1
+        hours = profile.hours.cycle.hours if profile.hours is not None else 0
+        self.hours = slice(self.odd.stop, self.odd.stop + hours)
+        """What rows are held to, by hours; empty unless the reference has hours."""
+        self.width = self.hours.stop + 1
         """Length of the vector; its last number is the rows."""
 
     def rows(self, vector: Counts) -> int:
@@ -126,10 +131,16 @@ class RowCounter:
             if blocks is not None:
                 side.add(blocks)
 
-    def take(self) -> Taken:
-        """Return what was counted since the last call, and start anew."""
+    def take(self, now: float = 0.0) -> Taken:
+        """Return what was counted since the last call, and start anew.
+
+        `now` says to which hours the rows belong, if the reference has hours.
+        """
         layout = self._layout
         counts = np.zeros(layout.width, np.int64)
+        if layout.profile.hours is not None:
+            weights = weights_of(layout.profile.hours.cycle, np.array([now]))
+            counts[layout.hours] = weights * self._rows
         minima = np.full(len(layout.columns), np.inf)
         maxima = np.full(len(layout.columns), -np.inf)
         novel: dict[int, Counter[str]] = {}

@@ -65,9 +65,17 @@ class CusumSums:
         return sum(each.nbytes for each in (self.sums, self.scores, self.rows, self.since))
 
     def add(
-        self, rules: CusumRules, scores: Numbers, rows: NDArray[np.int64], start: float
+        self,
+        rules: CusumRules,
+        scores: Numbers,
+        rows: NDArray[np.int64],
+        start: float,
+        doubt: Numbers | float = 1.0,
     ) -> None:
-        """Add a sub-window that began at `start`: summed location scores and rows, (columns,)."""
+        """Add a sub-window that began at `start`: summed location scores and rows, (columns,).
+
+        `doubt` is by how much more the sums vary than the rules know, shape (columns,).
+        """
         fresh = self.sums <= 0.0
         self.since[fresh] = start
         self.scores[fresh] = 0.0
@@ -75,8 +83,9 @@ class CusumSums:
         signed = np.stack([scores, -scores])[:, np.newaxis, :]
         self.scores += signed
         self.rows += rows
-        beyond = (signed - rows * rules.allowances) / rules.inflation
-        worth = rows / rules.inflation
+        inflation = rules.inflation * doubt
+        beyond = (signed - rows * rules.allowances) / inflation
+        worth = rows / inflation
         gained = self.sums + rules.shifts * beyond - worth * rules.shifts**2 / 2.0
         self.sums = np.clip(gained, 0.0, LARGEST_RATIO * rules.thresholds)
 

@@ -4,7 +4,8 @@ Decides what every window says of every column, and what that is worth: how impr
 nothing has changed, next to the probability that the false-alarm budget allows to one test, and how
 large the change is, next to the smallest one that anybody wants to hear of. Each column is asked at
 every evaluation by all windows (some sub-windows, and a day) and by the cumulative sums, and all of
-them have their part of the budget.
+them have their part of the budget. If the reference has hours, each window is held to those that
+it covers.
 
 Whether a reading raises an alert is decided by `alerts.py`. Does not know where counts come from.
 """
@@ -17,15 +18,14 @@ import numpy as np
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.cumulating import CusumRules, CusumSums
 from server.monitoring.performance import Estimator, PerformanceChange
-from server.monitoring.profile import CategoryProfile, NumberProfile, Profile
-from server.monitoring.rate_plans import RatePlan, Rule, rate_plans
+from server.monitoring.profile import NumberProfile, Profile
+from server.monitoring.rate_plans import RatePlan, Rule
+from server.monitoring.references import References
 from server.monitoring.scale import scale_reach
-from server.monitoring.screening import Screen
 from server.monitoring.together import Dependence
 from server.statistics.budget import Budget
-from server.statistics.combine import Part, Verdict, categorical_verdict, numeric_verdict
+from server.statistics.combine import Part, Verdict
 from server.statistics.sequential import AlertRule
-from server.statistics.smooth_test import SmoothBasis
 
 MIN_EFFECT = 0.1
 """In standard deviations of the reference: a change below it raises nothing, however certain."""
@@ -111,40 +111,30 @@ class Judge:
         )
         self.alpha = budget.alpha
         self.rule = AlertRule(self.alpha, 1.0, limits.min_rows, limits.consecutive, CLEAR_RATIO)
-        self.bases: list[SmoothBasis | None] = [
-            one.basis() if isinstance(one, NumberProfile) else None for one in profile.columns
-        ]
-        self.screen = Screen(self.layout, self.bases, self.alpha**CLEAR_RATIO)
+        self.references = References(profile, self.layout, self.alpha**CLEAR_RATIO)
+        self.bases = self.references.bases
+        """Of all rows of the reference, whatever their hours."""
+        self.screen = self.references.whole.screen
         self.cusum = CusumRules.of(
             [basis for basis in self.bases if basis is not None],
             1.0 / self.alpha,
             limits.evaluation_rows,
         )
-        rows = [basis.rows for basis in self.bases if basis is not None and basis.rows]
-        self._least_reference_rows = min(rows, default=1)
         self._score_place, self._estimator = _estimator(profile)
-        self._plans = [rate_plans(self.layout, place) for place in range(len(profile.columns))]
 
-    def plans(self, place: int) -> tuple[RatePlan, ...]:
-        """Return the rates that are watched of a column."""
-        return self._plans[place]
+    def plans(self, place: int) -> Sequence[RatePlan]:
+        """Return the rates that are watched of a column, held to all rows of the reference."""
+        return self.references.whole.plans(place)
 
     def verdict(self, place: int, counts: Counts) -> Verdict:
         """Return the verdict on one column and one window."""
-        profile, basis = self.profile.columns[place], self.bases[place]
-        rates = [plan.rate(counts) for plan in self._plans[place]]
-        found = counts[self.layout.slices[place]]
-        if isinstance(profile, CategoryProfile):
-            known = profile.counts.to_array()[:-3]
-            return categorical_verdict(known, found[:-3], rates, profile.inflation)
-        assert basis is not None, "a numeric column has a basis"
-        return numeric_verdict(basis, found[: len(basis.reference)], rates)
+        return self.references.of(counts).verdict(place, counts)
 
     def performance(self, counts: Counts) -> PerformanceChange | None:
         """Estimate performance on a window's rows; None if the reference cannot tell."""
         if self._estimator is None:
             return None
-        profile = self.profile.columns[self._score_place]
+        profile = self.references.of(counts).column(self._score_place)
         assert isinstance(profile, NumberProfile), "a score is a number"
         live = self.layout.number(counts, self._score_place).bins
         inflation = max(profile.inflation, default=1.0)
@@ -204,7 +194,14 @@ class Judge:
         always = {place for _, place in watched if place != WHOLE}
         moved = np.flatnonzero(sums.ratios(self.cusum) >= CLEAR_RATIO).tolist()
         strange = [
-            *(set(np.flatnonzero(self.screen.may_matter(view.counts)).tolist()) for view in views),
+            *(
+                set(
+                    np.flatnonzero(
+                        self.references.of(view.counts).screen.may_matter(view.counts)
+                    ).tolist()
+                )
+                for view in views
+            ),
             {self.screen.number_places[column] for column in moved},
         ]
         fresh = set().union(*strange).difference(always, resting)
@@ -230,8 +227,9 @@ class Judge:
     def _of_all(self, number: int, view: View, together: Dependence, *, is_told: bool) -> Reading:
         """Judge all columns together; when one tells it alone (`is_told`) there is nothing more."""
         rows = self.layout.rows(view.counts)
-        locations = self.screen.normal_scores(view.counts)[:, 0]
-        variance = 1.0 / max(1, rows) + 1.0 / self._least_reference_rows
+        screen = self.references.of(view.counts).screen
+        locations = screen.normal_scores(view.counts)[:, 0]
+        variance = 1.0 / max(1, rows) + 1.0 / screen.least_reference_rows
         p, effect = (1.0, 0.0) if is_told else together.judge(locations, variance)
         words = "many columns have moved together"
         sure = sure_rows(effect) * together.directions**0.5
@@ -239,8 +237,9 @@ class Judge:
 
     def _of_column(self, number: int, view: View, place: int) -> Iterable[tuple[Rule, Reading]]:
         rows = self.rows(place, view.counts)
-        parts = self.verdict(place, view.counts).parts
-        rules = [Rule.DRIFT, *(plan.rule for plan in self._plans[place])]
+        reference = self.references.of(view.counts)
+        parts = reference.verdict(place, view.counts).parts
+        rules = [Rule.DRIFT, *(plan.rule for plan in self.plans(place))]
         for rule in dict.fromkeys(rules):
             part = strongest(part for part, of in zip(parts, rules, strict=True) if of is rule)
             yield (
@@ -255,7 +254,7 @@ class Judge:
                     sure_rows(part.effect),
                 ),
             )
-        profile = self.profile.columns[place]
+        profile = reference.column(place)
         if isinstance(profile, NumberProfile):
             reach, words = scale_reach(profile, self.layout.number(view.counts, place))
             p = self.alpha ** min(reach, 1.0)

@@ -103,6 +103,7 @@ class Observer:
         self._long = Ring(layout.width, now, Closing(max_seconds=HOUR_SECONDS), (LONG_CELLS,))
         self._sums = CusumSums(len(self.judge.screen.number_places))
         self._together = Dependence(layout, self.judge.bases)
+        self._follow_hours(now)
         self._opened = now
         self._open_rows = 0
         self._low = np.full(len(layout.columns), np.inf)
@@ -119,7 +120,9 @@ class Observer:
         """How much memory counts, rows and sums take."""
         rings = self._short.held_bytes + self._long.held_bytes
         unsaved = sum(cell.counts.nbytes for cell in self._unsaved)
-        own = self.totals.nbytes + self.judge.screen.held_bytes + self._sums.held_bytes
+        judge = self.judge
+        own = self.totals.nbytes + judge.screen.held_bytes + self._sums.held_bytes
+        own += judge.references.held_bytes
         return rings + unsaved + own + self._counter.held_bytes
 
     def take(self, rows: int, inputs: Blocks | None, outputs: Blocks | None) -> None:
@@ -131,7 +134,8 @@ class Observer:
 
     def tick(self, now: float) -> bool:
         """Count what waits and close what is due; say whether there is something to judge."""
-        self._fold(self._counter.take())
+        self._fold(self._counter.take(now))
+        self._follow_hours(now)
         self._long.close_if_due(now)
         self._opened = min(self._opened, now)
         age = now - self._opened
@@ -139,6 +143,11 @@ class Observer:
         if not is_full and age < LONGEST_FACTOR * self._pace.seconds:
             return False
         return self._close(now)
+
+    def _follow_hours(self, now: float) -> None:
+        """Learn how columns depend on each other by the scores of this hour."""
+        if self.profile.hours is not None and self._together.is_wanted:
+            self._together.hold_to(self.judge.references.at(now).screen.locations)
 
     def _fold(self, taken: Taken) -> None:
         rows = int(taken.counts[-1])
@@ -156,8 +165,7 @@ class Observer:
         has_rows = self._open_rows > 0
         if has_rows:
             cell = self._short.open_cell(now)
-            scores, rows = self.judge.screen.location_sums(cell.counts)
-            self._sums.add(self.judge.cusum, scores, rows, cell.start)
+            self._sum_up(cell)
             self._unsaved.append(cell)
             if len(self._unsaved) > MAX_UNSAVED:
                 self._unsaved[:2] = [self._unsaved[0].joined(self._unsaved[1])]
@@ -166,6 +174,20 @@ class Observer:
         self._short.close(now)
         self._opened, self._open_rows = now, 0
         return has_rows
+
+    def _sum_up(self, cell: Cell) -> None:
+        """Add a sub-window to the cumulative sums, held to the hours that it lies in.
+
+        The reference of an hour errs in the same way for all rows of that hour. So these are worth
+        no more, all together, than the reference's are: the variance of their mean is that of both.
+        """
+        screen = self.judge.references.of(cell.counts).screen
+        scores, rows = screen.location_sums(cell.counts)
+        doubt = np.ones(len(rows))
+        if self.profile.hours is not None:
+            hourly = rows * (HOUR_SECONDS / max(1.0, cell.end - cell.start))
+            doubt += hourly / np.maximum(1.0, screen.reference_rows)
+        self._sums.add(self.judge.cusum, scores, rows, cell.start, doubt)
 
     # Judging.
 
@@ -195,7 +217,7 @@ class Observer:
     def step(self, question: Question, readings: Readings, now: float) -> list[AlertEvent]:
         """Take in the answer; return what has happened to alerts."""
         measured = question.views[MEASURED_WINDOW].counts
-        self.effects = self.judge.screen.effects(measured)
+        self.effects = self.judge.references.of(measured).screen.effects(measured)
         self.performance = self.judge.performance(measured)
         self.evaluated = now
         return self._step(readings, now)
@@ -261,7 +283,7 @@ class Observer:
 
     def snapshot(self, now: float) -> Snapshot:
         """Return what a report is made of."""
-        self._fold(self._counter.take())
+        self._fold(self._counter.take(now))
         return Snapshot(
             self.judge,
             self.views(now),
@@ -275,7 +297,7 @@ class Observer:
 
     def unsaved(self, now: float) -> tuple[list[Cell], Cell | None]:
         """Return the closed sub-windows that are not in the store, and the open one."""
-        self._fold(self._counter.take())
+        self._fold(self._counter.take(now))
         opened = self._short.open_cell(now) if self._open_rows else None
         return list(self._unsaved), opened
 
@@ -292,8 +314,7 @@ class Observer:
             if cell.counts.shape != self.totals.shape:
                 continue
             self._short.push(cell)
-            scores, rows = screen.location_sums(cell.counts)
-            self._sums.add(self.judge.cusum, scores, rows, cell.start)
+            self._sum_up(cell)
             hour = int(cell.start // HOUR_SECONDS)
             hours[hour] = hours[hour].joined(cell) if hour in hours else cell
         for hour in sorted(hours):

@@ -7,10 +7,13 @@ never seen, values of another type than the reference's.
 A rate that had no rows in the reference, such as values above its maximum, is an honest zero: the
 exact test of `statistics/rates.py` takes the reference as the sample that it is.
 
+A reference by hours knows of each hour what was missing and infinite. What is new or out of range
+is so whatever the hour, and held to all rows.
+
 Does not know windows or thresholds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -62,6 +65,15 @@ class RatePlan:
     reference_rows: int
     is_two_sided: bool = False
     inflation: float = 1.0
+    is_of_hours: bool = False
+    """Whether a reference by hours has it; other rates are held to all rows of the reference."""
+
+    def held_to(self, reference: Counts) -> "RatePlan":
+        """Return the plan for other reference rows, a vector of the layout, if it is of hours."""
+        if not self.is_of_hours:
+            return self
+        found = self.rate(reference)
+        return replace(self, reference_count=found.live_count, reference_rows=found.live_rows)
 
     def rate(self, vector: Counts) -> Rate:
         """Return the rate in a window's counts."""
@@ -102,6 +114,7 @@ def _of_numbers(profile: NumberProfile, end: int, odd: int) -> tuple[RatePlan, .
             counts.rows,
             is_two_sided=True,
             inflation=profile.missing_inflation,
+            is_of_hours=True,
         ),
         RatePlan(
             "infinite",
@@ -112,6 +125,7 @@ def _of_numbers(profile: NumberProfile, end: int, odd: int) -> tuple[RatePlan, .
             infinite,
             counts.rows,
             inflation=inflation,
+            is_of_hours=True,
         ),
     ]
     for name, at, before in (
@@ -143,6 +157,7 @@ def _of_words(profile: CategoryProfile, end: int, odd: int) -> tuple[RatePlan, .
             counts.rows,
             is_two_sided=True,
             inflation=profile.missing_inflation,
+            is_of_hours=True,
         ),
         RatePlan(
             "never seen",

@@ -129,9 +129,16 @@ def describe_windows(snapshot: Snapshot) -> list[Json]:
             "rows": snapshot.judge.layout.rows(view.counts),
             "start_seconds": view.start,
             "end_seconds": view.end,
+            **_held_to(snapshot, view),
         }
         for view in snapshot.views
     ]
+
+
+def _held_to(snapshot: Snapshot, view: View) -> Json:
+    """Name the hours of the reference that a window is held to, and what their rows are worth."""
+    hours, rows = snapshot.judge.references.hours(view.counts)
+    return {"reference_hours": hours, "reference_rows": round(rows)} if hours else {}
 
 
 def alert_json(rule: Rule, alert: DriftAlert, window_names: Sequence[str]) -> Json:
@@ -173,6 +180,7 @@ def _column(snapshot: Snapshot, place: int, found: _Found, q: float) -> Json:
     profile = judge.profile.columns[place]
     column = profile.column
     measured = _measured(snapshot, place)
+    reference = judge.references.of(measured.counts)
     told: Json = {
         "name": column.name,
         "kind": column.kind.value,
@@ -188,21 +196,23 @@ def _column(snapshot: Snapshot, place: int, found: _Found, q: float) -> Json:
             "q": _short(q),
             "effect": _short(found.verdict.effect),
             "words": found.verdict.words,
+            "reference_hours": judge.references.hours(found.view.counts)[0],
         },
         "rates": [
             {
                 "name": plan.name,
-                "reference": _share(plan.reference_count, plan.reference_rows),
+                "reference": _share(rate.reference_count, rate.reference_rows),
                 "live": _share(rate.live_count, rate.live_rows),
             }
-            for plan in judge.plans(place)
+            for plan in reference.plans(place)
             for rate in [plan.rate(measured.counts)]
         ],
     }
-    if isinstance(profile, NumberProfile):
-        told |= _of_numbers(snapshot, place, profile, measured)
+    held = reference.column(place)
+    if isinstance(held, NumberProfile):
+        told |= _of_numbers(snapshot, place, held, measured)
     else:
-        told |= _of_words(snapshot, place, profile, measured)
+        told |= _of_words(snapshot, place, held, measured)
     return told
 
 

@@ -15,6 +15,7 @@ normal approximation with a wide margin.
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from itertools import accumulate
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.rate_plans import positions, rate_plans
 from server.statistics.homogeneity import MIN_EXPECTED_ROWS
+from server.statistics.smooth_bases import smooth_bases
 from server.statistics.smooth_test import MAX_COMPONENTS, SmoothBasis, without_skewness
 from server.statistics.tails import chi_square_critical
 
@@ -34,9 +36,6 @@ _RATE_MARGIN = 0.6
 
 _BINS_MARGIN = 0.9
 """Of the critical chi-square: its probability is taken from the statistic's true moments."""
-
-EXPORT_SHIFT = 16.0
-"""Added to every exported score, so that its sum is a counter."""
 
 _UNSEEN = 0.5826  # As in `combine.kolmogorov_p`, taken for every column here.
 
@@ -84,6 +83,47 @@ class Screen:
         self._category = _CategoryScreen(layout, self._words, _RATE_MARGIN**2 * critical)
         self._rates = _RateScreen(layout, _RATE_MARGIN**2 * critical)
 
+    def against(self, reference: Counts) -> "Screen":
+        """Return the screen for other reference rows of the same columns, a vector of the layout.
+
+        How alike neighbours are stays as it is.
+        """
+        other = copy(self)
+        other.hold_to(reference)
+        return other
+
+    def hold_to(self, reference: Counts) -> None:
+        """Take other reference rows; only for what has just been copied."""
+        if self._numbers:
+            counts = reference[self._bins]
+            made = smooth_bases(counts.astype(np.float64), self._starts, self._column)
+            is_there = np.arange(MAX_COMPONENTS) < made.components[:, np.newaxis]
+            self._components, self._reference_rows = made.components, made.rows
+            self._scores, self._skewness, self._reference = made.scores, made.skewness, counts
+            self._inflation = np.where(is_there, self._inflation, 1.0)
+            # At least half of the bins have the median share or more, so it is no larger.
+            sizes = np.bincount(self._column, minlength=len(self._numbers))
+            self._median_share = np.asarray(2.0 / (sizes + 1.0), np.float64)
+        self._category, self._rates = copy(self._category), copy(self._rates)
+        self._category.hold_to(reference)
+        self._rates.hold_to(reference)
+
+    @property
+    def least_reference_rows(self) -> float:
+        """Return the fewest rows that a numeric column's reference has; 1 without any."""
+        there = self._reference_rows[self._reference_rows > 0]
+        return float(there.min(initial=np.inf)) if len(there) else 1.0
+
+    @property
+    def reference_rows(self) -> Numbers:
+        """Return the reference rows in bins of numeric columns, shape (numbers,)."""
+        return self._reference_rows
+
+    @property
+    def locations(self) -> list[Numbers]:
+        """Return the location score of each bin of each numeric column."""
+        return np.split(self._scores[:, 0], self._starts[1:])
+
     @property
     def number_places(self) -> list[int]:
         """Return the places of numeric columns among all columns: rows of the arrays here."""
@@ -107,20 +147,6 @@ class Screen:
         live = vector[self._bins]
         sums = np.add.reduceat(live[:, np.newaxis] * self._scores, self._starts, axis=0)
         return sums, np.add.reduceat(live, self._starts)
-
-    def exported_sums(self, vector: Counts) -> list[Numbers]:
-        """Return summed scores as counters can carry them: of each numeric column, (components,).
-
-        Each row adds 16 and its score, in standard errors of a row, which is never below -16; so
-        the sums only grow, add up over replicas, and lead back to the mean score.
-        """
-        if not self._numbers:
-            return []
-        live = vector[self._bins]
-        scaled = self._scores / np.sqrt(self._inflation)[self._column]
-        added = EXPORT_SHIFT + np.clip(scaled, -EXPORT_SHIFT, EXPORT_SHIFT)
-        sums = np.add.reduceat(live[:, np.newaxis] * added, self._starts, axis=0)
-        return [row[:size] for row, size in zip(sums, self._components.tolist(), strict=True)]
 
     def normal_scores(self, vector: Counts) -> Numbers:
         """Return the components of all numeric columns, standard normal when nothing has moved.
@@ -220,6 +246,9 @@ class _CategoryScreen:
         self._reference = _joined(references)
         self._inflation = np.array([max(1.0, one.inflation) for one in profiles])
 
+    def hold_to(self, reference: Counts) -> None:
+        self._reference = reference[self._cells]
+
     def may_matter(self, vector: Counts) -> Mask:
         live = vector[self._cells]
         sides = [np.add.reduceat(one, self._starts) for one in (self._reference, live)]
@@ -262,11 +291,20 @@ class _RateScreen:
         self._not_of = positions([plan.not_rows_at for plan in plans])
         self._before = np.array([plan.reference_count for plan in plans], np.float64)
         self._before_rows = np.array([plan.reference_rows for plan in plans], np.float64)
+        self._is_of_hours = np.array([plan.is_of_hours for plan in plans], bool)
+
+    def hold_to(self, reference: Counts) -> None:
+        count, rows = self._counted(reference)
+        self._before = np.where(self._is_of_hours, count, self._before)
+        self._before_rows = np.where(self._is_of_hours, rows, self._before_rows)
+
+    def _counted(self, vector: Counts) -> tuple[Counts, Counts]:
+        padded = np.append(vector, 0)  # A position of -1 counts nothing.
+        count: Counts = padded[self._count].sum(axis=1)
+        return count, vector[self._of] - padded[self._not_of].sum(axis=1)
 
     def may_matter(self, vector: Counts) -> Mask:
-        padded = np.append(vector, 0)  # A position of -1 counts nothing.
-        count = padded[self._count].sum(axis=1)
-        rows = vector[self._of] - padded[self._not_of].sum(axis=1)
+        count, rows = self._counted(vector)
         live, reference = np.maximum(1, rows), np.maximum(1.0, self._before_rows)
         pooled = (count + self._before + 0.5) / (live + reference + 1.0)
         variance = pooled * (1.0 - pooled) * (1.0 / live + 1.0 / reference)

@@ -80,6 +80,16 @@ class Dependence:
         """Whether rows are still to be learned from, and there is more than one column."""
         return self._directions is None and len(self.places) > 1
 
+    def hold_to(self, locations: Sequence[Numbers]) -> None:
+        """Take the location scores of this hour's reference, one array a numeric column.
+
+        What columns have in common because all follow the hours would else pass for dependence.
+        """
+        self._columns = [
+            (side, within, bins, locations[place])
+            for place, (side, within, bins, _) in zip(self.places, self._columns, strict=True)
+        ]
+
     def add(self, inputs: Blocks | None, outputs: Blocks | None) -> None:
         """Learn from the first rows of a record; both sides must have come."""
         numbers = [

@@ -126,3 +126,13 @@ def test_estimated_performance_is_shown_with_what_it_assumes() -> None:
     nothing = dict.fromkeys(side)
     told["versions"][0]["performance"] = found | {"live": nothing}
     assert "performance cannot be estimated yet" in _shown(told)
+
+
+def test_the_hours_of_the_reference_are_told() -> None:
+    """Of a reference by hours, those of the last sub-window; of any other there is no word."""
+    found = report()
+    assert "UTC" not in _shown(found)
+    version = found["versions"][0]
+    version["reference"]["cycle"] = "day"
+    version["windows"][0]["reference_hours"] = ["08h", "09h"]
+    assert ", now to 08h, 09h (UTC)" in _shown(found)

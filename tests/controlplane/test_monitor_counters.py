@@ -11,6 +11,7 @@ from server.monitoring.drift import Limits
 from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.statistics.smooth_test import COMPONENTS, shift, smooth_basis
+from tests.support import seasons
 from tests.support.references import (
     mixed_profile,
     mixed_rows,
@@ -149,3 +150,11 @@ def test_no_score_is_below_what_is_added(counts: list[int]) -> None:
     scores = smooth_basis(np.array(counts, np.int64)).scores
 
     assert np.all(np.abs(scores) < SCORE_SHIFT)
+
+
+def test_a_reference_by_hours_is_not_judged_by_sums() -> None:
+    """Without alpha no rule of Prometheus can alarm; all that is counted is exported."""
+    observer = Observer(seasons.profile(), Limits(), Pace(), 0.0)
+    assert not [name for name in _samples(observer) if name.startswith("alpha")]
+    assert "score_total height location" in _samples(observer)
+    assert [name for name in _samples(_mixed()) if name.startswith("alpha")]
