@@ -5,6 +5,7 @@ A peer that cannot be installed, or does not start, is named with its reason; th
 Lifetime: `Peer` is a process that ends when its `with` block does.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -115,21 +116,24 @@ class Peer:
     def __init__(self, name: str, folder: Path, scratch: Path) -> None:
         self.name = name
         self._answer = scratch / f"{name}.json"
-        self._process = subprocess.Popen(
-            [python_of(name, folder), "-m", f"loadtests.detection.peers.{name}_peer"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(scratch / f"{name}.log").open("w"),
-            text=True,
-        )
+        command = [str(python_of(name, folder)), "-m", f"loadtests.detection.peers.{name}_peer"]
+        with (scratch / f"{name}.log").open("w") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
 
     def ask(self, rows: Path, kind: Kind) -> Answer:
         """Return what it says of the windows in a file.
