@@ -38,14 +38,35 @@ def losses_table(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
+def standing_table(cells: Sequence[Cell]) -> str:
+    """Return, for everybody, mean matched power and how often the best of the others is ahead."""
+    dosed = [cell for cell in cells if cell.dose]
+    lines = ["| columns | who | seen | behind by > 5 points | by > 10 |", "|---|---|---|---|---|"]
+    for columns, measure in (("numbers", "KS"), ("categories", "chi2")):
+        of_kind = [cell for cell in dosed if measure in cell.matched]
+        for name in dict.fromkeys(name for cell in of_kind for name in cell.matched):
+            gaps, shares = [], []
+            for cell in of_kind:
+                if name in cell.matched:
+                    shares.append(cell.matched[name])
+                    others = (share for one, share in cell.matched.items() if one != name)
+                    gaps.append(max(others) - cell.matched[name])
+            lines.append(
+                f"| {columns} | {name} | {sum(shares) / len(shares):.1%} | "
+                f"{sum(gap > POINTS for gap in gaps)} of {len(gaps)} cells | "
+                f"{sum(gap > 2 * POINTS for gap in gaps)} |"
+            )
+    return "\n".join(lines)
+
+
 def groups_table(cells: Sequence[Cell]) -> str:
     """Return mean matched power by group, and in how many cells ours is lost or far ahead."""
     dosed = [cell for cell in cells if cell.dose]
     names = list(dict.fromkeys(name for cell in dosed for name in cell.matched))
     head = ["group", "cells", *names, "lost", "ahead"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for group in (*dict.fromkeys(cell.group for cell in dosed), "all"):
-        of_group = [cell for cell in dosed if group in (cell.group, "all")]
+    for group in dict.fromkeys(cell.group for cell in dosed):
+        of_group = [cell for cell in dosed if group == cell.group]
         means = []
         for name in names:
             shares = [cell.matched[name] for cell in of_group if name in cell.matched]
@@ -81,7 +102,9 @@ def everything(cells: Sequence[Cell]) -> str:
     seen = "Windows seen in percent, at matched false alarms of 1 %"
     return "\n\n".join(
         [
-            f"{seen}; means over cells, and cells lost or ahead by more than 5 points:",
+            f"{seen}; means, and cells in which the best of the others is ahead:",
+            standing_table(cells),
+            f"{seen}; means, and cells that ours lost or is ahead in by more than 5 points:",
             groups_table(cells),
             "Cells lost by more than 5 points to the best of the others:",
             losses_table(cells),

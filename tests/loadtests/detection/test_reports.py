@@ -52,6 +52,9 @@ def test_what_is_lost_is_told() -> None:
 
     lines = dose_report.losses_table(cells).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lines] == ["| c", "| a"]
-    assert "| all | 3 | 40 | 54 | 2 | 0 |" in dose_report.groups_table(cells)
+    assert "| shape | 3 | 40 | 54 | 2 | 0 |" in dose_report.groups_table(cells)
+    standing = dose_report.standing_table(cells)
+    assert "| numbers | tidegate | 40.0% | 2 of 3 cells | 1 |" in standing
+    assert "| numbers | KS | 54.0% | 0 of 3 cells | 0 |" in standing
     assert "| a | 500 | 50 | 58 |" in dose_report.power_table(cells)
     assert "| 500 | 10% | 10.0 |" in dose_report.defaults_table(cells)
