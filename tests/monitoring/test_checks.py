@@ -151,7 +151,7 @@ def test_tensors_are_told_apart() -> None:
 def test_no_rows_break_nothing() -> None:
     """An empty request is good."""
     for datatype, rule in (("FP32", {"maximum": 0}), ("BYTES", {"nullable": False})):
-        guard = Guard([check(**rule)], Signature((spec(datatype, -1, 2),), ()))  # type: ignore[arg-type]
+        guard = Guard([check(**rule)], Signature((spec(datatype, -1, 2),), ()))
         assert guard.look([[] if datatype == "BYTES" else b""], [(0, 2)]) is None
 
 
