@@ -15,9 +15,10 @@ OK = "ok"
 _CLOSED = list(Closed)
 CLOSED_CODES = {reason: code for code, reason in enumerate(_CLOSED)}
 
-COLUMNS = 10
+COLUMNS = 11
 """started, run_started, run_finished, answered (seconds of one clock), rows, requests, closed code,
-whether every request was answered `ok`, whether the run failed, group of equal tensor shapes."""
+whether every request was answered `ok`, whether the run failed, group of equal tensor shapes, rows
+that were answered."""
 
 
 class Columns:
@@ -33,7 +34,7 @@ class Columns:
         self.started, self.run_started, self.run_finished, self.answered = table.T[:4]
         self.rows, self.requests, self.closed = table.T[4:7].astype(np.int64)
         self.all_ok, self.failed = table.T[7:9].astype(bool)
-        self.group = table.T[9].astype(np.int64)
+        self.group, self.answered_rows = table.T[9:11].astype(np.int64)
         self.arrived = np.array(arrived)
         self.waits = np.maximum(np.repeat(self.started, self.requests) - self.arrived, 0.0)
         self.wall_offset = wall_offset
@@ -73,7 +74,7 @@ class Columns:
         table = np.zeros(int(chosen.sum()), BATCH_COLUMNS)
         table["started_ns"] = ((self.started[chosen] + self.wall_offset) * 1e9).astype(np.int64)
         table["run_ns"] = (run_seconds[chosen] * 1e9).astype(np.int64)
-        table["rows"] = self.rows[chosen]
+        table["rows"] = self.answered_rows[chosen]
         table["requests"] = self.requests[chosen]
         table["closed"] = self.closed[chosen]
         return table, self.waits[np.repeat(chosen, self.requests)].astype(np.float32)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from server.dataplane.call import Call
+from server.dataplane.call import CLIENT_GONE, Call
 from server.errors import TidegateError
 from server.protocol.answers import BatchOutputs
 from server.tensors import Array, Data
 
-_PARTIAL = ""
+PARTIAL = ""
 """What a part answers when it is done: the request is counted with its last part."""
 
 
@@ -93,16 +93,17 @@ class Part:
     ) -> str:
         """Hand these rows to the request they belong to."""
         del bodies
-        if not self.gathering.is_over:
-            # Copies, because a slice would keep the whole batch in memory.
-            rows = [array[first : first + self.rows].copy() for array in outputs.arrays]
-            self.gathering.done(self, rows)
-        return _PARTIAL
+        if self.gathering.is_over:
+            return CLIENT_GONE
+        # Copies, because a slice would keep the whole batch in memory.
+        rows = [array[first : first + self.rows].copy() for array in outputs.arrays]
+        self.gathering.done(self, rows)
+        return PARTIAL
 
     def fail(self, error: TidegateError | None) -> str:
         """Fail the request that these rows belong to."""
         self.gathering.failed(error)
-        return _PARTIAL
+        return PARTIAL
 
 
 def _rows_of(data: Data, all_rows: int, first: int, rows: int) -> Data:

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import numpy as np
 import structlog
 
 from server.config import Settings
 from server.dataplane.batch_columns import OK
 from server.dataplane.call import Call
-from server.dataplane.parts import Gathering, Part
+from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.served import ServedVersion
 from server.engine.admission import Budget
 from server.engine.batcher import FinishedBatch
@@ -146,11 +147,16 @@ class Predictor:
             outcomes = self._answer_all(served, batch, entries)
         answered = time.perf_counter()
         count = outcomes.count(OK)
-        all_ok = count == len(outcomes)
-        served.telemetry.batch(batch, answered, all_ok=all_ok)
-        if all_ok:
+        if count == len(outcomes):
+            served.telemetry.batch(batch, answered, all_ok=True)
             self._give_back(count, sum([entry.body_bytes for entry in entries]))
             return
+        # What nobody was answered is not watched: its caller may have left, or the answer was NaN.
+        is_answered = [outcome in (OK, PARTIAL) for outcome in outcomes]
+        rows = None
+        if not all(is_answered):
+            rows = np.repeat(is_answered, [entry.rows for entry in entries])
+        served.telemetry.batch(batch, answered, all_ok=False, is_answered=rows)
         for entry, outcome in zip(entries, outcomes, strict=True):
             if isinstance(entry, Call):
                 self._closed(entry, outcome)

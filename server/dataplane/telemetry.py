@@ -12,8 +12,10 @@ import asyncio
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.dataplane.batch_columns import CLOSED_CODES, Columns
 from server.dataplane.reducing import Reducer, total_bytes
@@ -83,14 +85,22 @@ class VersionTelemetry:
         self._spans.append(seconds)
         self._owner.note(self)
 
-    def batch(self, batch: FinishedBatch, answered: float, *, all_ok: bool) -> None:
+    def batch(
+        self,
+        batch: FinishedBatch,
+        answered: float,
+        *,
+        all_ok: bool,
+        is_answered: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Note a finished batch after its callers got their answers.
 
         `all_ok`: every member was a whole request and succeeded; if not, each is counted by
-        `request`.
+        `request`. `is_answered`, of shape (rows,), tells which rows are to be watched; None: all.
         """
         entries = batch.entries
-        group = _NO_TENSORS if batch.error is not None else self._keep(batch)
+        sent = batch if is_answered is None else _only(batch, is_answered)
+        group = _NO_TENSORS if batch.error is not None or not sent.rows else self._keep(sent)
         self._arrived += [entry.arrived for entry in entries]
         self._batches.extend(
             (
@@ -104,6 +114,7 @@ class VersionTelemetry:
                 all_ok,
                 batch.error is not None,
                 group,
+                sent.rows,
             )
         )
         self._owner.note(self)
@@ -175,6 +186,18 @@ class VersionTelemetry:
             outputs,
         )
         self._owner.send_records(records)
+
+
+def _only(batch: FinishedBatch, rows: NDArray[np.bool_]) -> FinishedBatch:
+    """Return a batch with some of its rows; with none, if its tensors have no such rows."""
+    if any(array.shape[:1] != rows.shape for array in (*batch.inputs, *batch.outputs)):
+        return replace(batch, rows=0)
+    return replace(
+        batch,
+        rows=int(rows.sum()),
+        inputs=[array[rows] for array in batch.inputs],
+        outputs=[array[rows] for array in batch.outputs],
+    )
 
 
 def _row_bytes(signature: Signature) -> int | None:

@@ -82,16 +82,17 @@ def test_shifted_rows_raise_an_alert_and_clean_ones_do_not(gateway: Gateway) -> 
 
 
 def test_rows_of_refused_and_failed_requests_are_not_counted(gateway: Gateway) -> None:
-    """Wrong shapes, wrong values and unknown versions leave the counts as they are."""
+    """Wrong shapes, unknown versions and answers that cannot be given leave the counts alone."""
     _send(gateway, rows=10)
     refused = [
         gateway.infer("m", [[1.0, 2.0]]),
         gateway.infer("m", [[1.0, 2.0, 3.0]], version="9"),
         call(gateway.data + "/v2/models/m/infer", b"{"),
+        gateway.infer("m", [[3e38, 0.0, 0.0]]),
     ]
     _send(gateway, rows=5)
 
-    assert [reply.status for reply in refused] == [400, 404, 400]
+    assert [reply.status for reply in refused] == [400, 404, 400, 500]
     eventually(lambda: _version(gateway)["rows"] == 15)
     eventually(lambda: _version(gateway)["windows"][-1]["rows"] == 15)
 
