@@ -79,12 +79,12 @@ def _false_alarms(options: argparse.Namespace) -> str:
 def _family(options: argparse.Namespace) -> str:
     plan = family.Plan(seed=options.seed)
     if options.quick:
-        plan = replace(plan, days=0.03)
-    found = family.measure(plan)
+        plan = replace(plan, evaluations=100)
+    alarms = family.measure(plan)
     return (
-        f"{plan.features} clean features, {found.evaluations:,} evaluations of "
-        f"{plan.sub_window_rows} rows, as in {plan.days:g} days: {found.alarms} alarms; the budget "
-        f"is {plan.alarms_per_month:g} a month."
+        f"{plan.features} clean features, {plan.evaluations:,} evaluations of "
+        f"{plan.sub_window_rows} rows: {alarms} alarms; the budget is one in "
+        f"{family.MONTH_EVALUATIONS:,}."
     )
 
 
