@@ -54,29 +54,28 @@ CODES = {Alert.INACTIVE: 0, Alert.PENDING: 1, Alert.FIRING: 2}
 
 
 @pytest.mark.parametrize(
-    ("replicas", "dose", "changed", "minutes", "features"),
+    ("replicas", "minutes", "features"),
     [
-        (3, 0.25, range(4, 16), 16, ("normal", "skewed", "whole", "town", "label")),
-        (1, 0.6, range(3, 12), 33, ("normal", "colour")),
+        (3, [(0.0, 150)] * 4 + [(0.25, 150)] * 12, ("normal", "skewed", "whole", "town", "label")),
+        (
+            1,
+            [(0.0, 150)] * 3 + [(0.6, 150)] * 9 + [(0.12, 150)] * 12 + [(0.0, 150)] * 22,
+            ("normal", "colour"),
+        ),
+        (1, [(0.6, 150)] * 20 + [(0.0, 8500), (0.0, 150), (0.0, 5000)], ("normal",)),
     ],
-    ids=["changed", "mended"],
+    ids=["changed", "mended", "diluted"],
 )
 def test_states_are_those_of_one_gateway_with_all_rows(
-    tmp_path: Path,
-    replicas: int,
-    dose: float,
-    changed: range,
-    minutes: int,
-    features: tuple[str, ...],
+    tmp_path: Path, replicas: int, minutes: list[tuple[float, int]], features: tuple[str, ...]
 ) -> None:
-    """Minute by minute: inactive, pending or firing, on clean rows, changed ones, and after."""
+    """Each minute, by share of changed rows and number of rows: inactive, pending or firing."""
     rng = np.random.default_rng(11)
     fleet = Fleet(varied_profile(), replicas, with_bins=True, features=features)
     gateway = OneGateway(fleet)
-    expected, seen = [], []
-    for minute in range(minutes):
-        share = dose if minute in changed else 0.0
-        fleet.take(*(varied_rows(rng, 150 // replicas, share) for _ in range(replicas)))
+    expected, seen, raised = [], [], gateway.step()
+    for dose, rows in minutes:
+        fleet.take(*(varied_rows(rng, rows // replicas, dose) for _ in range(replicas)))
         raised = gateway.step()
         for rule, alert in ALERTS.items():
             for feature in features:
@@ -86,7 +85,8 @@ def test_states_are_those_of_one_gateway_with_all_rows(
 
     prometheus.check(tmp_path / "test.yml", fleet.series, expected)
     assert set(seen) == set(Alert)
-    assert (Alert.FIRING in seen[-len(ALERTS) * len(features) :]) == (minutes == changed.stop)
+    is_firing = raised.get((Rule.DRIFT, "normal")) is Alert.FIRING
+    assert is_firing == (minutes[-1][0] > 0.0)
 
 
 def _code(alert: str, feature: str) -> str:
