@@ -3,8 +3,8 @@
 Decides where each column's counts lie: of inputs, then of outputs, the bins of numbers and the
 categories of words; then one number per column for values of another type than the reference has
 (fractions where all were whole, numbers where all were words); then, if the reference has hours,
-the weights of the rows by hour; then the rows. Vectors of one profile add up, over sub-windows,
-restarts and replicas.
+the weights of the rows by hour, and their hours; then the rows. Vectors of one profile add up, over
+sub-windows, restarts and replicas.
 
 Does not know time, windows or what a change in counts means.
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.monitoring.columns import Blocks, Column, Group, Kind
-from server.monitoring.hours import weights_of
+from server.monitoring.hours import hours_of, weights_of
 from server.monitoring.profile import CategoryProfile, NumberProfile, Profile
 from server.statistics.categories import CategoryCounts, Words, count_words
 from server.statistics.histogram import ColumnCounts, Fold, Slab
@@ -61,8 +61,10 @@ class CountLayout:
         """Values of another type than the reference has, one number per column."""
         hours = profile.hours.cycle.hours if profile.hours is not None else 0
         self.hours = slice(self.odd.stop, self.odd.stop + hours)
-        """What rows are held to, by hours; empty unless the reference has hours."""
-        self.width = self.hours.stop + 1
+        """What rows are held to between two hours; empty unless the reference has hours."""
+        self.clock_hours = slice(self.hours.stop, self.hours.stop + hours)
+        """Rows by the hour that they came in."""
+        self.width = self.clock_hours.stop + 1
         """Length of the vector; its last number is the rows."""
 
     def rows(self, vector: Counts) -> int:
@@ -139,8 +141,9 @@ class RowCounter:
         layout = self._layout
         counts = np.zeros(layout.width, np.int64)
         if layout.profile.hours is not None:
-            weights = weights_of(layout.profile.hours.cycle, np.array([now]))
-            counts[layout.hours] = weights * self._rows
+            cycle, at = layout.profile.hours.cycle, np.array([now])
+            counts[layout.hours] = weights_of(cycle, at) * self._rows
+            counts[layout.clock_hours][hours_of(cycle, at)] = self._rows
         minima = np.full(len(layout.columns), np.inf)
         maxima = np.full(len(layout.columns), -np.inf)
         novel: dict[int, Counter[str]] = {}

@@ -20,7 +20,7 @@ from server.monitoring.cumulating import CusumRules, CusumSums
 from server.monitoring.performance import Estimator, PerformanceChange
 from server.monitoring.profile import NumberProfile, Profile
 from server.monitoring.rate_plans import RatePlan, Rule
-from server.monitoring.references import References
+from server.monitoring.references import Reference, References
 from server.monitoring.scale import scale_reach
 from server.monitoring.together import Dependence
 from server.statistics.budget import Budget
@@ -128,17 +128,21 @@ class Judge:
 
     def verdict(self, place: int, counts: Counts) -> Verdict:
         """Return the verdict on one column and one window."""
-        return self.references.of(counts).verdict(place, counts)
+        found = (one.verdict(place, counts) for one in self.references.ways(counts))
+        return max(found, key=lambda verdict: verdict.p)
 
     def performance(self, counts: Counts) -> PerformanceChange | None:
         """Estimate performance on a window's rows; None if the reference cannot tell."""
         if self._estimator is None:
             return None
-        profile = self.references.of(counts).column(self._score_place)
-        assert isinstance(profile, NumberProfile), "a score is a number"
         live = self.layout.number(counts, self._score_place).bins
-        inflation = max(profile.inflation, default=1.0)
-        return self._estimator.change(profile.counts.bins, live, inflation)
+        changes = []
+        for reference in self.references.ways(counts):
+            profile = reference.column(self._score_place)
+            assert isinstance(profile, NumberProfile), "a score is a number"
+            inflation = max(profile.inflation, default=1.0)
+            changes.append(self._estimator.change(profile.counts.bins, live, inflation))
+        return max(changes, key=lambda change: change.p)
 
     def rows(self, place: int, counts: Counts) -> int:
         """Return how many rows of a column a window has."""
@@ -194,20 +198,17 @@ class Judge:
         always = {place for _, place in watched if place != WHOLE}
         moved = np.flatnonzero(sums.ratios(self.cusum) >= CLEAR_RATIO).tolist()
         strange = [
-            *(
-                set(
-                    np.flatnonzero(
-                        self.references.of(view.counts).screen.may_matter(view.counts)
-                    ).tolist()
-                )
-                for view in views
-            ),
+            *(self._may_matter(view.counts) for view in views),
             {self.screen.number_places[column] for column in moved},
         ]
         fresh = set().union(*strange).difference(always, resting)
         room = max(0, MOST_JUDGED - len(always))
         chosen = always.union(sorted(fresh)[:room])
         return [always | (one & chosen) for one in strange]
+
+    def _may_matter(self, counts: Counts) -> set[int]:
+        masks = [one.screen.may_matter(counts) for one in self.references.ways(counts)]
+        return set(np.flatnonzero(np.all(masks, axis=0)).tolist())
 
     def _of_sums(self, number: int, sums: CusumSums, column: int, ratio: float) -> Reading:
         mean, rows, since = sums.growth(self.cusum, column)
@@ -227,17 +228,32 @@ class Judge:
     def _of_all(self, number: int, view: View, together: Dependence, *, is_told: bool) -> Reading:
         """Judge all columns together; when one tells it alone (`is_told`) there is nothing more."""
         rows = self.layout.rows(view.counts)
-        screen = self.references.of(view.counts).screen
-        locations = screen.normal_scores(view.counts)[:, 0]
-        variance = 1.0 / max(1, rows) + 1.0 / screen.least_reference_rows
-        p, effect = (1.0, 0.0) if is_told else together.judge(locations, variance)
+        found = [(1.0, 0.0)]
+        if not is_told:
+            screens = [one.screen for one in self.references.ways(view.counts)]
+            found = [
+                together.judge(
+                    screen.normal_scores(view.counts)[:, 0],
+                    1.0 / max(1, rows) + 1.0 / screen.least_reference_rows,
+                )
+                for screen in screens
+            ]
+        p, effect = max(found)
         words = "many columns have moved together"
         sure = sure_rows(effect) * together.directions**0.5
         return Reading(number, rows, view.start, p, effect / MIN_EFFECT, words, sure)
 
     def _of_column(self, number: int, view: View, place: int) -> Iterable[tuple[Rule, Reading]]:
+        """Judge one column by each rule, by the reference to which it is the least strange."""
+        ways = self.references.ways(view.counts)
+        found = [dict(self._held_to(one, number, view, place)) for one in ways]
+        for rule in found[0]:
+            yield rule, max((one[rule] for one in found), key=lambda reading: reading.p)
+
+    def _held_to(
+        self, reference: Reference, number: int, view: View, place: int
+    ) -> Iterable[tuple[Rule, Reading]]:
         rows = self.rows(place, view.counts)
-        reference = self.references.of(view.counts)
         parts = reference.verdict(place, view.counts).parts
         rules = [Rule.DRIFT, *(plan.rule for plan in self.plans(place))]
         for rule in dict.fromkeys(rules):

@@ -21,7 +21,7 @@ import numpy as np
 from server.monitoring import volume
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert, step_alerts
 from server.monitoring.columns import Blocks
-from server.monitoring.counting import RowCounter, Taken
+from server.monitoring.counting import RowCounter
 from server.monitoring.cumulating import CusumSums
 from server.monitoring.drift import WHOLE, Judge, Key, Limits, Reading, Readings, View
 from server.monitoring.onset import onset_seconds
@@ -32,6 +32,8 @@ from server.monitoring.report import MEASURED_WINDOW, Snapshot
 from server.monitoring.together import Dependence
 from server.statistics.sequential import Alert
 from server.statistics.window import HOUR_SECONDS, WINDOW_LENGTHS, Cell, Closing, Ring
+
+MINUTE_SECONDS = 60.0
 
 LONG_CELLS = 24
 """Hours of the long window."""
@@ -104,7 +106,7 @@ class Observer:
         self._sums = CusumSums(len(self.judge.screen.number_places))
         self._together = Dependence(layout, self.judge.bases)
         self._follow_hours(now)
-        self._opened = now
+        self._opened = self._folded = now
         self._open_rows = 0
         self._low = np.full(len(layout.columns), np.inf)
         self._high = np.full(len(layout.columns), -np.inf)
@@ -134,7 +136,7 @@ class Observer:
 
     def tick(self, now: float) -> bool:
         """Count what waits and close what is due; say whether there is something to judge."""
-        self._fold(self._counter.take(now))
+        self._fold(now)
         self._follow_hours(now)
         self._long.close_if_due(now)
         self._opened = min(self._opened, now)
@@ -149,7 +151,10 @@ class Observer:
         if self.profile.hours is not None and self._together.is_wanted:
             self._together.hold_to(self.judge.references.at(now).screen.locations)
 
-    def _fold(self, taken: Taken) -> None:
+    def _fold(self, now: float) -> None:
+        """Count what waits; it came between the last time and now, and its hour is that of then."""
+        elapsed, self._folded = now - self._folded, now
+        taken = self._counter.take(now - elapsed / 2.0 if 0.0 <= elapsed < MINUTE_SECONDS else now)
         rows = int(taken.counts[-1])
         if not rows:
             return
@@ -181,12 +186,16 @@ class Observer:
         The reference of an hour errs in the same way for all rows of that hour. So these are worth
         no more, all together, than the reference's are: the variance of their mean is that of both.
         """
-        screen = self.judge.references.of(cell.counts).screen
-        scores, rows = screen.location_sums(cell.counts)
+        screens = [one.screen for one in self.judge.references.ways(cell.counts)]
+        sums = np.stack([screen.location_sums(cell.counts)[0] for screen in screens])
+        _, rows = screens[0].location_sums(cell.counts)
+        # The one nearest to 0: what is strange to one of them only adds up to nothing.
+        scores = np.maximum(sums.min(axis=0), 0.0) + np.minimum(sums.max(axis=0), 0.0)
         doubt = np.ones(len(rows))
         if self.profile.hours is not None:
+            reference_rows = np.min([screen.reference_rows for screen in screens], axis=0)
             hourly = rows * (HOUR_SECONDS / max(1.0, cell.end - cell.start))
-            doubt += hourly / np.maximum(1.0, screen.reference_rows)
+            doubt += hourly / np.maximum(1.0, reference_rows)
         self._sums.add(self.judge.cusum, scores, rows, cell.start, doubt)
 
     # Judging.
@@ -217,7 +226,8 @@ class Observer:
     def step(self, question: Question, readings: Readings, now: float) -> list[AlertEvent]:
         """Take in the answer; return what has happened to alerts."""
         measured = question.views[MEASURED_WINDOW].counts
-        self.effects = self.judge.references.of(measured).screen.effects(measured)
+        ways = self.judge.references.ways(measured)
+        self.effects = np.min([one.screen.effects(measured) for one in ways], axis=0)
         self.performance = self.judge.performance(measured)
         self.evaluated = now
         return self._step(readings, now)
@@ -283,7 +293,7 @@ class Observer:
 
     def snapshot(self, now: float) -> Snapshot:
         """Return what a report is made of."""
-        self._fold(self._counter.take(now))
+        self._fold(now)
         return Snapshot(
             self.judge,
             self.views(now),
@@ -297,7 +307,7 @@ class Observer:
 
     def unsaved(self, now: float) -> tuple[list[Cell], Cell | None]:
         """Return the closed sub-windows that are not in the store, and the open one."""
-        self._fold(self._counter.take(now))
+        self._fold(now)
         opened = self._short.open_cell(now) if self._open_rows else None
         return list(self._unsaved), opened
 

@@ -26,8 +26,8 @@ from server.statistics.smooth_test import SmoothBasis
 
 Numbers = NDArray[np.float64]
 
-REMEMBERED = 8
-"""References: of each window, of the sub-window that was closed, of this moment."""
+REMEMBERED = 16
+"""References: two of each window and of the sub-window that was closed, one of this moment."""
 
 
 class Reference:
@@ -132,6 +132,18 @@ class References:
         if self._hours is None:
             return self.whole
         return self._of_hours(counts[self._layout.hours].tobytes())
+
+    def ways(self, counts: Counts) -> tuple[Reference, ...]:
+        """Return all that a window may be held to; it is strange only if all say so.
+
+        Within an hour things may move evenly, and then the reference between two hours is right, or
+        jump when the next one begins, and then that of the hour itself is. Nobody knows which.
+        """
+        if self._hours is None:
+            return (self.whole,)
+        clock = counts[self._layout.clock_hours]
+        between = self.of(counts)
+        return (between, self._of_hours(clock.tobytes())) if clock.any() else (between,)
 
     def at(self, now: float) -> Reference:
         """Return what a row of this moment is held to."""

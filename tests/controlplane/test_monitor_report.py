@@ -42,6 +42,7 @@ def test_a_watched_version_tells_its_reference_and_its_budget() -> None:
         "name": "train.csv",
         "rows": 5000,
         "hash": profile.hash,
+        "cycle": None,
         "halves_differ": [{"column": "x[0]", "words": "location up", "effect": 0.4}],
     }
     assert version["budget"]["false_alarms_per_month"] == 2.0

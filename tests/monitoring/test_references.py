@@ -135,3 +135,16 @@ def test_a_week_has_hours_of_its_own_days() -> None:
     judge = Judge(seasons.profile(Cycle.WEEK, 150_000, 21.0), Limits(), 5)
     noon = _window(judge, MIDNIGHT + 6 * DAY + 12.4 * HOUR, 500)
     assert judge.references.hours(noon)[0] == ["Sun 11h", "Sun 12h"]
+
+
+def test_within_an_hour_two_references_are_asked_and_the_milder_is_heard() -> None:
+    """That of the hour on the clock, and that between two hours: a slope or a jump is no drift."""
+    counts = _window(JUDGE, MIDNIGHT + 3.05 * HOUR, 500)
+    ways = JUDGE.references.ways(counts)
+    rows = [one.column(0).counts.rows for one in ways]
+    hours = PROFILE.hours
+    assert hours is not None
+    assert rows[1] == hours.rows[3] < rows[0]
+    for place in range(len(NAMES)):
+        assert JUDGE.verdict(place, counts).p == max(one.verdict(place, counts).p for one in ways)
+    assert PLAIN.references.ways(counts) == (PLAIN.references.whole,)
