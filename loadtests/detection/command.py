@@ -13,7 +13,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
-from loadtests.detection import dose_report, doses, false_alarms, family, onset, streams
+from loadtests.detection import (
+    dose_report,
+    doses,
+    false_alarms,
+    family,
+    onset,
+    seasons,
+    streams,
+)
 from loadtests.detection.changes import CHANGES, Change, Values, real_changes
 from loadtests.detection.environments import (
     DEFAULT_FOLDER,
@@ -27,7 +35,7 @@ from loadtests.detection.watch import Policy
 
 T = TypeVar("T")
 
-PARTS = ("false-alarms", "family", "doses", "streams", "onset")
+PARTS = ("false-alarms", "family", "doses", "streams", "onset", "seasons")
 QUICK_CHANGES = ("normal +.5 sd", "normal sd x2", "two peaks, same moments", "other shares of 5")
 
 
@@ -64,6 +72,7 @@ def run(options: argparse.Namespace) -> None:
         "doses": _doses,
         "streams": _streams,
         "onset": _onset,
+        "seasons": _seasons,
     }
     for part in options.parts or PARTS:
         print(f"\n## {part}\n\n{runs[part](options)}", flush=True)
@@ -144,6 +153,13 @@ def _onset(options: argparse.Namespace) -> str:
         return onset.table(onset.measure(real_rows(options.environments)))
     except PeerMissing as error:
         return _missing({"nannyml": str(error)})
+
+
+def _seasons(options: argparse.Namespace) -> str:
+    plan = seasons.Plan(seed=options.seed)
+    if options.quick:
+        plan = replace(plan, features=4, sizes=(500,), windows=50, days=0.05, streams=3)
+    return seasons.table(*seasons.measure(plan))
 
 
 def _missing(missing: dict[str, str]) -> str:
