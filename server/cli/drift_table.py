@@ -60,7 +60,8 @@ def _hours(version: dict[str, Any]) -> str:
     """Say which hours of the reference the last sub-window was held to, if it has hours."""
     if version["reference"]["cycle"] is None:
         return ""
-    return f", now to {', '.join(version['windows'][0]['reference_hours'])} (UTC)"
+    hours = version["windows"][0]["reference_hours"]
+    return f", now to {', '.join(hours)} (UTC)" if hours else ", by hour"
 
 
 def _performance(found: dict[str, Any]) -> str:

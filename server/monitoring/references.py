@@ -152,8 +152,11 @@ class References:
         return self._of_hours(weights_of(self._hours.cycle, np.array([now])).tobytes())
 
     def hours(self, counts: Counts) -> tuple[list[str], float]:
-        """Name the hours that a window is held to, and what their rows are worth; none without."""
-        if self._hours is None:
+        """Name the hours that a window is held to, and what their rows are worth.
+
+        None without hours, or without rows.
+        """
+        if self._hours is None or not counts[self._layout.hours].any():
             return [], 0.0
         mixture = self.pools.mixture(counts[self._layout.hours])
         used = np.flatnonzero(mixture.weights * self._hours.rows).tolist()

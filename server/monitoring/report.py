@@ -137,8 +137,10 @@ def describe_windows(snapshot: Snapshot) -> list[Json]:
 
 def _held_to(snapshot: Snapshot, view: View) -> Json:
     """Name the hours of the reference that a window is held to, and what their rows are worth."""
+    if snapshot.judge.profile.hours is None:
+        return {}
     hours, rows = snapshot.judge.references.hours(view.counts)
-    return {"reference_hours": hours, "reference_rows": round(rows)} if hours else {}
+    return {"reference_hours": hours, "reference_rows": round(rows)}
 
 
 def alert_json(rule: Rule, alert: DriftAlert, window_names: Sequence[str]) -> Json:

@@ -136,3 +136,5 @@ def test_the_hours_of_the_reference_are_told() -> None:
     version["reference"]["cycle"] = "day"
     version["windows"][0]["reference_hours"] = ["08h", "09h"]
     assert ", now to 08h, 09h (UTC)" in _shown(found)
+    version["windows"][0]["reference_hours"] = []
+    assert ", by hour" in _shown(found)

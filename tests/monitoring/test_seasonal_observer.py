@@ -81,7 +81,9 @@ def test_the_report_names_the_hours() -> None:
     bench = Bench(now=MIDNIGHT + 8.0 * HOUR).run(1.25 * HOUR)
     snapshot = bench.observer.snapshot(bench.now)
     windows = {one["name"]: one for one in describe_windows(snapshot)}
+    empty = describe_windows(Bench().observer.snapshot(MIDNIGHT))[0]
 
+    assert (empty["reference_hours"], empty["reference_rows"]) == ([], 0)
     assert windows["1"]["reference_hours"] == ["08h", "09h"]
     assert windows["day"]["reference_hours"] == ["07h", "08h", "09h"]
     rows = PROFILE.columns[0].counts.rows / 24
