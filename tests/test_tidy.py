@@ -53,6 +53,7 @@ ONLY_IN = {
         "cli/drift.py",
         "cli/drift_table.py",
         "cli/model.py",
+        "cli/plain.py",
         "cli/profile.py",
         "cli/profile_view.py",
         "cli/summary.py",

@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from server.cli.plain import visible
+
 DEFAULT_URL = "http://127.0.0.1:8001"
 
 
@@ -76,9 +78,9 @@ def _fail_with(error: urllib.error.HTTPError) -> NoReturn:
 
 def fail(what: str, fix: str) -> NoReturn:
     """Say what is wrong and what would help, and end with code 1."""
-    typer.echo(f"tidegate: {what}", err=True)
+    typer.echo(f"tidegate: {visible(what)}", err=True)
     if fix:
-        typer.echo(f"  fix: {fix}", err=True)
+        typer.echo(f"  fix: {visible(fix)}", err=True)
     raise typer.Exit(1)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import typer
 
+from server.cli.plain import plain
+
 MIN_OPEN_FILES = 1024
 SAFE_SQLITE = (3, 51, 3)
 MIN_FREE_BYTES = 1 << 30
@@ -55,7 +57,6 @@ def doctor(
 
 def _print(findings: list[Finding]) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     styles = {"ok": "green", "warning": "yellow", "failure": "red"}
@@ -65,7 +66,7 @@ def _print(findings: list[Finding]) -> None:
     for finding in findings:
         detail = finding.detail + (f"\nfix: {finding.fix}" if finding.fix else "")
         style = styles[finding.status]
-        table.add_row(finding.check, f"[{style}]{finding.status}[/]", escape(detail))
+        table.add_row(finding.check, f"[{style}]{finding.status}[/]", plain(detail))
     Console(highlight=False).print(table)
 
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+
+from server.cli.plain import plain
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_CHARACTERS = 12
@@ -23,7 +24,7 @@ def drift_view(reports: Sequence[dict[str, Any]], shown: int | None) -> Renderab
     parts: list[RenderableType] = []
     for report in reports:
         if not report["versions"]:
-            parts.append(f"[bold]{escape(report['model'])}[/]  no version of it is watched\n")
+            parts.append(f"[bold]{plain(report['model'])}[/]  no version of it is watched\n")
         for version in report["versions"]:
             parts += _version(report["model"], version, shown)
     return Group(*parts) if parts else "no model is served"
@@ -31,12 +32,12 @@ def drift_view(reports: Sequence[dict[str, Any]], shown: int | None) -> Renderab
 
 def _version(model: str, version: dict[str, Any], shown: int | None) -> list[RenderableType]:
     live = ", live" if version["is_live"] else ""
-    title = f"[bold]{escape(model)}[/] version {escape(version['version'])}{live}: "
+    title = f"[bold]{plain(model)}[/] version {plain(version['version'])}{live}: "
     if version["state"] == "learning":
         learned = version["learned_rows"]
         return [f"{title}learning what is usual, {learned:,} rows so far\n"]
     reference = version["reference"]
-    kind = "its own first rows" if reference["is_self_reference"] else escape(reference["name"])
+    kind = "its own first rows" if reference["is_self_reference"] else plain(reference["name"])
     day = version["windows"][-1]["rows"]
     if not day:
         return [f"{title}no rows in a day\n"]
@@ -44,7 +45,7 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
         f"{title}{day:,} rows in a day, held to {reference['rows']:,} of {kind}{_hours(version)}"
     ]
     for half in reference["halves_differ"]:
-        words = escape(f"{half['column']}: {half['words']}")
+        words = plain(f"{half['column']}: {half['words']}")
         parts.append(f"[yellow]the reference does not agree with itself[/]  {words}")
     parts += [_alert_line(alert) for alert in version["alerts"]]
     if version["performance"]:
@@ -75,11 +76,11 @@ def _performance(found: dict[str, Any]) -> str:
     if not figures:
         return "[dim]performance cannot be estimated yet[/]"
     told = f"estimated {', '.join(figures)}, in parentheses the reference's"
-    return f"{told}\n[dim]assumes: {escape(found['assumption'])}[/]"
+    return f"{told}\n[dim]assumes: {plain(found['assumption'])}[/]"
 
 
 def _alert_line(alert: dict[str, Any]) -> str:
-    style, words = _STYLES[alert["state"]], escape(alert.get("words", ""))
+    style, words = _STYLES[alert["state"]], plain(alert.get("words", ""))
     return f"[{style}]{alert['rule']} {alert['state']}[/]  {words}{_since(alert)}"
 
 
@@ -97,7 +98,7 @@ def _table(columns: Sequence[dict[str, Any]]) -> Table:
         reference, live = (joined(column["histogram"][side]) for side in ("reference", "live"))
         highest = max([*reference, *live], default=0.0)
         table.add_row(
-            escape(column["name"]),
+            plain(column["name"]),
             "\n".join(_alert(alert) for alert in column["alerts"]),
             _words(column),
             f"{column['verdict']['effect']:.2f}",
@@ -117,18 +118,18 @@ def _alert(alert: dict[str, Any]) -> str:
 def _words(column: dict[str, Any]) -> str:
     """Return what is different about a column, as far as it is certain."""
     alerts = column["alerts"]
-    told = [escape(alert.get("words", "")) for alert in alerts]
+    told = [plain(alert.get("words", "")) for alert in alerts]
     if alerts:
         told.append(_since(min(alerts, key=_began)).strip())
     verdict = column["verdict"]
     if not verdict["has_enough_rows"]:
         told.append("[dim]too few rows[/]")
     elif not told and verdict["q"] <= LISTED_Q:
-        told.append(escape(verdict["words"]))
+        told.append(plain(verdict["words"]))
     size = column.get("range", {}).get("size", "")
     if size and alerts:
         told.insert(1, f"largest value {size}")
-    novel = [escape(one["word"]) for one in column.get("novel", ())]
+    novel = [plain(one["word"]) or "''" for one in column.get("novel", ())]
     if novel and alerts:
         told.append(f"new: {', '.join(novel[:3])}{', …' if len(novel) > 3 else ''}")
     return "\n".join(told)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import typer
 
 from server.cli.client import DEFAULT_URL, default_url, fail, post
+from server.cli.plain import plain
 
 model_app = typer.Typer(help="List, check, load and unload models.", no_args_is_help=True)
 
@@ -100,13 +101,12 @@ def check(
 
 def _print_report(report: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.markup import escape
 
     console = Console(highlight=False, soft_wrap=True)
-    path = escape(report["path"])
+    path = plain(report["path"])
     if "error" in report:
-        console.print(f"[red]cannot be served[/]  {path}: {escape(report['error'])}")
-        console.print(f"  fix: {escape(report['fix'])}")
+        console.print(f"[red]cannot be served[/]  {path}: {plain(report['error'])}")
+        console.print(f"  fix: {plain(report['fix'])}")
         return
     console.print(f"[green]can be served[/]  {path}  (sha256 {report['digest'][:12]})")
     for side in ("inputs", "outputs"):

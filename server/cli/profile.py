@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from server.cli.client import fail
+from server.cli.plain import visible
 
 if TYPE_CHECKING:
     from server.monitoring.profile import Profile
@@ -225,5 +226,5 @@ def _tell(built: "Built", path: Path) -> None:
     console.print()
     console.print(summary_table(built.profile))
     for line in [*built.notes, *notes(built.profile, built.differences)]:
-        typer.echo(f"note: {line}", err=True)
+        typer.echo(f"note: {visible(line)}", err=True)
     typer.echo(f"wrote {path}", err=True)

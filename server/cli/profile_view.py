@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
+from server.cli.plain import plain, visible
 from server.monitoring.columns import Kind
 from server.monitoring.hours import Cycle
 from server.monitoring.profile import CategoryProfile, ColumnProfile, NumberProfile, Profile
@@ -27,10 +27,12 @@ _LISTED = 5
 def heading(profile: Profile) -> str:
     """Say what the profile is of."""
     rows = f"{profile.created_from.rows:,} rows"
-    source = f"{rows} of {profile.created_from.name}"
+    source = f"{rows} of {visible(profile.created_from.name)}"
     if profile.is_self_reference:
         source = f"{source} (self-reference: nobody has vouched for them)"
-    told = f"{profile.model} {profile.version}, from {source}, {profile.hash[:12]}"
+    told = (
+        f"{visible(profile.model)} {visible(profile.version)}, from {source}, {profile.hash[:12]}"
+    )
     return told if profile.hours is None else f"{told}\n{hours_line(profile.hours)}"
 
 
@@ -52,10 +54,10 @@ def summary_table(profile: Profile) -> Table:
     for one in profile.columns:
         importance = "" if one.importance is None else f"{one.importance:.2f}"
         table.add_row(
-            escape(one.column.name),
+            plain(one.column.name),
             one.column.kind.value,
             _percent(one.counts.missing, one.counts.rows),
-            escape(_values(one)),
+            plain(_values(one)),
             sparkline(shape(one)),
             importance,
             ", ".join(remarks(one)),
@@ -67,8 +69,8 @@ def column_view(profile: Profile, name: str) -> Iterator[RenderableType]:
     """Yield one column bin by bin, or category by category; KeyError if there is none."""
     one = profile.column(name)
     column = one.column
-    yield escape(f"{column.name}: {column.kind.value}, {column.take} of {column.tensor}")
-    yield escape(", ".join([f"{one.counts.rows:,} rows", *remarks(one)]))
+    yield plain(f"{column.name}: {column.kind.value}, {column.take} of {column.tensor}")
+    yield plain(", ".join([f"{one.counts.rows:,} rows", *remarks(one)]))
     yield ""
     table = Table(box=None, pad_edge=False, header_style="bold")
     rates = _rates(profile, name)
@@ -79,7 +81,7 @@ def column_view(profile: Profile, name: str) -> Iterator[RenderableType]:
     for at, (words, rows) in enumerate(bars):
         bar = "█" * round(_BAR_CELLS * rows / most) if most else ""
         rate = [rates[at] if at < len(rates) else ""] if rates else []
-        table.add_row(escape(words), f"{rows:,}", _percent(rows, one.counts.rows), bar, *rate)
+        table.add_row(plain(words), f"{rows:,}", _percent(rows, one.counts.rows), bar, *rate)
     yield table
 
 

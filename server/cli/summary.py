@@ -10,9 +10,9 @@ import urllib.request
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from server.cli.plain import plain
 from server.supervisor import Supervisor
 
 _STYLES = {"READY": "green", "LOADING": "yellow", "UNAVAILABLE": "red"}
@@ -33,11 +33,11 @@ def index_table(rows: list[dict[str, Any]]) -> Table:
             detail.append(f"fix: {row['fix']}")
         detail += [f"note: {warning}" for warning in row.get("warnings", ())]
         table.add_row(
-            escape(str(row["name"])),
+            plain(str(row["name"])),
             str(row.get("version", "")),
             f"[{_STYLES.get(state, '')}]{state}[/]",
             "live" if row.get("live") else "",
-            escape("\n".join(line for line in detail if line)),
+            plain("\n".join(line for line in detail if line)),
         )
     return table
 

@@ -1,0 +1,20 @@
+"""Text of others on a terminal: callers' categories, names in files, words of a model.
+
+Decides that nothing of it is markup, and that no character of it moves the cursor, colours the
+screen or turns the direction of writing: those are told by number.
+"""
+
+
+def visible(text: str) -> str:
+    """Return text in which every character can be seen; line breaks stay."""
+    return "".join(
+        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode()
+        for one in text.encode("utf-8", "replace").decode()
+    )
+
+
+def plain(text: str) -> str:
+    """Return text as it is to be read, for rich: no part of it is markup."""
+    from rich.markup import escape
+
+    return escape(visible(text))
