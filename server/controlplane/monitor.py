@@ -88,7 +88,7 @@ class Monitor:
             self.unwatched_rows += records.rows
             return
         try:
-            watched.take(records)
+            self.unwatched_rows += watched.take(records)
         except Exception:  # Whatever is wrong with these rows, the next ones may be good.
             self.unwatched_rows += records.rows
             log.exception("rows_not_watched", model=records.model, version=records.version)

@@ -6,6 +6,7 @@ Concurrency: event loop only; `build` works on a thread, on rows that nobody add
 Lifetime: as long as the version is loaded with the same files and the same profile.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,8 +34,11 @@ class Watched:
     rows: int = 0
     """All that came since this process began."""
 
-    def take(self, records: BatchRecords) -> None:
-        """Take in the rows of some batches."""
+    def take(self, records: BatchRecords) -> int:
+        """Take in the rows of some batches; return how many are neither counted nor learned from.
+
+        Once there are rows enough to learn from, it takes a moment to make a reference of them.
+        """
         rows = records.rows
         self.rows += rows
         inputs = [(tensor.name, tensor.array) for tensor in records.inputs]
@@ -44,11 +48,14 @@ class Watched:
             self.observer.take(
                 rows, blocks_or_none(layout.inputs, inputs), blocks_or_none(layout.outputs, outputs)
             )
-        elif self.learning is not None and not self.learning.is_full:
-            try:
-                self.learning.add(dict(inputs), dict(outputs))
-            except ValueError:
-                return  # A model that answers in other shapes than it declares teaches nothing.
+            return 0
+        if self.learning is None or self.learning.is_full:
+            return rows
+        before = self.learning.rows
+        # A model that answers in other shapes than it declares teaches nothing.
+        with contextlib.suppress(ValueError):
+            self.learning.add(dict(inputs), dict(outputs))
+        return rows - (self.learning.rows - before)
 
     def build(self) -> tuple[Profile, Sequence[Difference]]:
         """Make the reference of the rows that were learned from."""

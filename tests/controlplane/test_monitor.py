@@ -290,7 +290,7 @@ def test_a_fault_costs_one_version_only(repository: Path, capsys: Any) -> None:
         assert control.monitor.unwatched_rows == 200
         assert int(two.observer.totals[-1]) == 1500
         assert two.observer.evaluated is not None
-        logged = capsys.readouterr().out
+        logged = "".join(capsys.readouterr())  # Where logs go depends on who ran before
         assert "rows_not_watched" in logged
         assert "judging_failed" in logged
 

@@ -110,7 +110,7 @@ def test_changes_are_counted_logged_and_bounded(tmp_path: Path, capsys: Any) -> 
         assert entries[-1].at_seconds == 5.0
 
     _run(tmp_path, scenario)
-    logged = capsys.readouterr().out
+    logged = "".join(capsys.readouterr())  # Where logs go depends on who ran before
     assert "alert_raised" in logged
     assert "location up" in logged
 

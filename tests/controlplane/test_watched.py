@@ -19,7 +19,7 @@ def test_rows_go_to_the_observer() -> None:
     observer = Observer(affine_profile(500), Limits(), Pace(), 0.0)
     watched = Watched("m", "1", "d", "h", observer)
 
-    watched.take(record.decode(message("1", "d", ROWS)))
+    assert watched.take(record.decode(message("1", "d", ROWS))) == 0
     observer.tick(1.0)
 
     assert watched.rows == 60
@@ -30,8 +30,8 @@ def test_rows_go_to_the_observer() -> None:
 def test_rows_are_learned_from_until_there_are_enough() -> None:
     """Without a reference they make one, and what comes beyond is only counted as rows."""
     watched = Watched("m", "1", "d", "", learning=SelfReference(SIGNATURE, {}, 100))
-    for _ in range(3):
-        watched.take(record.decode(message("1", "d", ROWS)))
+    unwatched = [watched.take(record.decode(message("1", "d", ROWS))) for _ in range(3)]
+    assert unwatched == [0, 20, 60]
     assert watched.learning is not None
     assert watched.learning.is_full
 
@@ -48,7 +48,8 @@ def test_rows_that_do_not_fit_teach_nothing() -> None:
     """Tensors in other shapes than declared are not learned from, and do no harm."""
     watched = Watched("m", "1", "d", "", learning=SelfReference(SIGNATURE, {}, 100))
 
-    watched.take(record.decode(message("1", "d", ROWS, np.zeros((60, 2), np.float32))))
+    odd = record.decode(message("1", "d", ROWS, np.zeros((60, 2), np.float32)))
+    assert watched.take(odd) == 60
 
     assert watched.learning is not None
     assert watched.learning.rows == 0
