@@ -74,8 +74,10 @@ class Keeper:
             self.alarms[(*key, rule.value)] += 1
         if event.change in (Change.RAISED, Change.CLEARED):
             reading = event.alert.reading
-            log.warning(
-                "alert_raised" if event.change is Change.RAISED else "alert_cleared",
+            is_raised = event.change is Change.RAISED
+            tell = log.warning if is_raised else log.info
+            tell(
+                "alert_raised" if is_raised else "alert_cleared",
                 model=key[0],
                 version=key[1],
                 rule=rule.value,

@@ -77,6 +77,13 @@ class Builder:
         self._progress = progress
         others = [*options.ignored, *filter(None, (options.labels, options.time))]
         self._matching: Matching = match(answers.signature, features, table.names, others)
+        needed = {name for names in self._matching.columns.values() for name in names}
+        for name in options.ignored:
+            if name in needed:
+                raise DataInvalid(
+                    f"'{name[:64]}' is a feature of the model, and cannot be passed over",
+                    fix="leave out --ignore for it: the model needs it to answer",
+                )
         self._rows = 0
         self._labels: WordCounts = Counter()
         self._span: tuple[float, float] | None = None

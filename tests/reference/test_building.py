@@ -344,3 +344,9 @@ def test_many_columns_have_hours_of_the_day_only(
     monkeypatch.setattr(building, "MAX_HOUR_COUNTS", 100)
     with pytest.raises(DataInvalid, match="2 columns are too many for a reference by hours"):
         build(sigmoid(tmp_path), timed_file(tmp_path, 14 * 24), {}, time="when")
+
+
+def test_a_feature_of_the_model_cannot_be_passed_over(tumours: Path) -> None:
+    """What the model needs to answer is named, and not read all the same without a word."""
+    with pytest.raises(DataInvalid, match="'mean area' is a feature of the model"):
+        build("breast-cancer/2", tumours, ignored=["diagnosis", "mean area"])
