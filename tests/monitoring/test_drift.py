@@ -7,7 +7,7 @@ import pytest
 
 from server.monitoring.counting import RowCounter
 from server.monitoring.cumulating import CusumSums
-from server.monitoring.drift import WHOLE, Judge, Limits, View, sure_rows
+from server.monitoring.drift import WHOLE, Judge, Limits, View, careful, sure_rows
 from server.monitoring.profile import Profile
 from server.monitoring.rate_plans import Rule
 from server.monitoring.together import Dependence
@@ -49,6 +49,36 @@ def _raising(view: View, judge: Judge = JUDGE) -> set[tuple[str, str]]:
 
 def _rows() -> tuple[Any, Any]:
     return mixed_rows(np.random.default_rng(11), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "times"), [(200, 5.0), (400, 2.5), (1000, 1.0), (100_000, 1.0), (0, 1000.0)]
+)
+def test_the_tail_of_few_rows_is_taken_with_care(rows: int, times: float) -> None:
+    """The fewer rows a window has, the less improbable must what it says be taken to be."""
+    assert careful(1e-7, rows) == pytest.approx(times * 1e-7)
+    assert careful(0.5, rows) <= 1.0
+
+
+def test_drift_of_few_rows_is_taken_with_care_and_rates_as_they_are() -> None:
+    """Bins and categories are asymptotic; rates are exact tests, and need none."""
+    inputs, outputs = _rows()
+    few = {name: array[:250] for name, array in inputs.items()}
+    view = _view(few, {name: array[:250] for name, array in outputs.items()}, 250)
+    place = 0
+    verdict = JUDGE.references.ways(view.counts)[0].verdict(place, view.counts)
+    found = JUDGE.readings(
+        [view],
+        CusumSums(len(JUDGE.screen.number_places)),
+        Dependence(JUDGE.layout, JUDGE.bases),
+        frozenset({(Rule.DRIFT, place)}),
+    )
+
+    (drift,) = [one for one in found[Rule.DRIFT, place] if one.p < 1.0 or one.words][:1]
+    assert drift.p == pytest.approx(careful(verdict.parts[0].adjusted_p, 250))
+    (missing,) = found[Rule.MISSING, place]
+    rates = {part.name: part.adjusted_p for part in verdict.parts[1:]}
+    assert missing.p == pytest.approx(rates["missing"])
 
 
 def test_clean_rows_raise_nothing() -> None:
