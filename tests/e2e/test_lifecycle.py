@@ -163,6 +163,7 @@ def test_its_ports_are_free_after_the_stop(start: StartGateway, repository: Path
         assert sorted(path.name for path in gateway.state_dir.iterdir()) == [
             "desired.json",
             "lock",
+            "self-references",
             "store",
             "tidegate.db",
             "verdicts",
