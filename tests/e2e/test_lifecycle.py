@@ -104,8 +104,13 @@ def test_a_stop_does_not_wait_for_a_load(repository: Path, tmp_path: Path) -> No
 
 
 def endless_load(repository: Path, tmp_path: Path) -> VersionPlan:
-    """Plan a version whose warm-up never ends."""
+    """Plan a version whose warm-up never ends.
+
+    Nor does its check, or control might have another plan for it before the worker has begun.
+    """
     folder = models.put(repository, "loop", 1, models.loop())
+    golden: dict[str, Any] = {"inputs/x": ENDLESS, "outputs/y": ENDLESS}
+    np.savez(folder / "golden.npz", **golden)
     spec = TensorSpec("x", DATATYPES["INT64"], (-1, 1))
     samples.save(tmp_path / "samples.npz", Signature((spec,), ()), [ENDLESS])
     return VersionPlan(
