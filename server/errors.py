@@ -32,6 +32,7 @@
         LoadTimeout           a load did not finish in the time an API call may take
         StateNotSaved         what was asked for cannot be written down
         StoreUnavailable      the store cannot be read or written now
+        MonitoringOff         monitoring is switched off
         ControlUnavailable    the control process cannot be reached
         ConfigError           the settings are wrong
 
