@@ -54,6 +54,8 @@ def test_whoever_breaks_a_limit_is_told_and_nobody_else_notices(
 ) -> None:
     """The refusal is JSON as all errors are, its connection ends, and others are answered."""
     with connected(gateway.control) as client, connected(gateway.control) as other:
+        other.send(get("/v2/health/live"))  # Who has not asked anything yet is not waited for.
+        assert other.read().status == 200
         with contextlib.suppress(ConnectionError):  # Refused while it was still sending.
             client.send(request_bytes)
         assert _refusal(client.read()) == refusal
