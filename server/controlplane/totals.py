@@ -6,8 +6,6 @@ restart of a worker changes nothing, because workers send what to add and not wh
 Concurrency: event loop only.
 """
 
-import time
-
 from server.wire import tally
 from server.wire.record import BatchRecords
 from server.wire.tally import Tally
@@ -21,8 +19,6 @@ class Totals:
         self.record_messages = 0
         self.record_batches = 0
         self.record_rows = 0
-        self.last_record = 0.0
-        """When a batch record last came, in seconds since 1970; 0 if none has."""
 
     def add(self, message: memoryview) -> None:
         """Add a worker's tally."""
@@ -34,7 +30,6 @@ class Totals:
         self.record_messages += 1
         self.record_batches += len(records.batches)
         self.record_rows += records.rows
-        self.last_record = time.time()
 
     def keep_only(self, models: set[str]) -> None:
         """Forget the counts of models that are gone, so that names do not pile up."""

@@ -40,7 +40,7 @@ class Reducer:
         self._credit_seconds = 0.0
 
     def reduce(self, batch: FinishedBatch) -> tuple[list[Array], list[Array]]:
-        """Return what to send of the inputs and of the outputs; nothing of a side is too large.
+        """Return what to send of the inputs and of the outputs: nothing of what stays too large.
 
         Reduced tensors are structured arrays of shape (rows,) with a field for each summary.
         """

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from server.monitoring.columns import Kind
 from server.monitoring.counting import CountLayout, Counts
-from server.monitoring.profile import CategoryProfile, NumberProfile
+from server.monitoring.profile import CategoryProfile, ColumnProfile, NumberProfile
 from server.statistics.rates import Rate
 from server.tensors import DATATYPES
 
@@ -97,6 +97,21 @@ def rate_plans(layout: CountLayout, place: int) -> tuple[RatePlan, ...]:
     return _of_words(profile, end, odd)
 
 
+def _of_missing(profile: ColumnProfile, missing: int, rows: int) -> RatePlan:
+    return RatePlan(
+        "missing",
+        Rule.MISSING,
+        (missing,),
+        rows,
+        (),
+        profile.counts.missing,
+        profile.counts.rows,
+        is_two_sided=True,
+        inflation=profile.missing_inflation,
+        is_of_hours=True,
+    )
+
+
 def _of_numbers(profile: NumberProfile, end: int, odd: int) -> tuple[RatePlan, ...]:
     counts = profile.counts
     missing, negative, positive, below, above, rows = range(end - 6, end)
@@ -104,18 +119,7 @@ def _of_numbers(profile: NumberProfile, end: int, odd: int) -> tuple[RatePlan, .
     infinite = counts.negative_infinities + counts.positive_infinities
     inflation = max(profile.inflation, default=1.0)
     plans = [
-        RatePlan(
-            "missing",
-            Rule.MISSING,
-            (missing,),
-            rows,
-            (),
-            counts.missing,
-            counts.rows,
-            is_two_sided=True,
-            inflation=profile.missing_inflation,
-            is_of_hours=True,
-        ),
+        _of_missing(profile, missing, rows),
         RatePlan(
             "infinite",
             Rule.RANGE,
@@ -147,18 +151,7 @@ def _of_words(profile: CategoryProfile, end: int, odd: int) -> tuple[RatePlan, .
     novel, missing, rows = range(end - 3, end)
     there = counts.rows - counts.missing
     plans = [
-        RatePlan(
-            "missing",
-            Rule.MISSING,
-            (missing,),
-            rows,
-            (),
-            counts.missing,
-            counts.rows,
-            is_two_sided=True,
-            inflation=profile.missing_inflation,
-            is_of_hours=True,
-        ),
+        _of_missing(profile, missing, rows),
         RatePlan(
             "never seen",
             Rule.NOVEL,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.statistics.distance import Numbers
-from server.statistics.tails import SMALLEST_P, chi_square_critical
+from server.statistics.tails import SMALLEST_P
 
 MONTH_SECONDS = 365.25 / 12 * 86_400
 
@@ -57,10 +57,6 @@ class Budget:
         credit = CONSECUTIVE_CREDIT if self.consecutive >= 2 else 1.0
         alpha = self.alarms_per_month / self.tests_per_month / credit
         return min(0.5, max(SMALLEST_P, alpha))
-
-    def critical_chi_square(self, df: int = 4) -> float:
-        """Return the value that a chi-square statistic has to exceed, for rules outside of here."""
-        return chi_square_critical(self.alpha, df)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> Numbers:

@@ -2,15 +2,14 @@
 
 Decides how improbable a statistic is when nothing has changed, and which value of it is improbable
 enough. Knows neither counts nor features. SciPy has all of this, but is a large package to bring
-into a gateway for five formulas; the tests compare with it down to 1e-12 and far below.
+into a gateway for four formulas; the tests compare with it down to 1e-12 and far below.
 
 Every function answers with a number in [0, 1] (a critical value: in [0, inf)) for every input. What
 is no evidence, such as NaN, a negative statistic or no degrees of freedom, has probability 1.
 
 Sources: chi-square by its finite sum, Abramowitz and Stegun 26.4.4-26.4.5; Kolmogorov's limit by
 his series and, for small values, by its theta transform (Marsaglia, Tsang and Wang 2003, J. Stat.
-Softw. 8(18)); binomial by the continued fraction of the incomplete beta function (DLMF 8.17.22);
-hypergeometric by summing terms.
+Softw. 8(18)); hypergeometric by summing terms.
 """
 
 import math
@@ -19,13 +18,6 @@ SMALLEST_P = 1e-300
 """Smaller probabilities are taken for this one, so that logarithms and quotients stay finite."""
 
 _EPSILON = 1e-16
-_TINY = 1e-300
-_MAX_FRACTION_TERMS = 100_000
-
-
-def normal_tail(value: float) -> float:
-    """Return the probability that a standard normal variable exceeds `value`."""
-    return 1.0 if math.isnan(value) else 0.5 * math.erfc(value / math.sqrt(2.0))
 
 
 def normal_two_sided(value: float) -> float:
@@ -87,49 +79,6 @@ def kolmogorov_tail(value: float) -> float:
     return 2.0 * sum(
         (1 if index % 2 else -1) * math.exp(-2.0 * (index * value) ** 2) for index in range(1, 7)
     )
-
-
-def binomial_tail(count: int, rows: int, rate: float) -> float:
-    """Return the probability of `count` or more among `rows`, each of them at `rate`."""
-    if count <= 0 or rate >= 1.0 or math.isnan(rate):
-        return 1.0
-    if count > rows or rate <= 0.0:
-        return 0.0
-    if rate < (count + 1) / (rows + 3):
-        return _binomial_upper(count, rows, rate)
-    # P(X >= count) = 1 - P(rows - X >= rows - count + 1): here the other tail is the smaller one.
-    return 1.0 - _binomial_upper(rows - count + 1, rows, 1.0 - rate)
-
-
-def _binomial_upper(count: int, rows: int, rate: float) -> float:
-    """Return the tail for a `count` above the mean, where the fraction converges quickly."""
-    others = rows - count + 1
-    log_first = _log_choose(rows, count) + count * math.log(rate) + others * math.log1p(-rate)
-    return min(1.0, math.exp(log_first) * _beta_fraction(count, others, rate))
-
-
-def _beta_fraction(first: float, second: float, x: float) -> float:
-    """Evaluate the continued fraction of the incomplete beta function by Lentz's method."""
-    both = first + second
-    numerator, denominator = 1.0, _not_zero(1.0 - both * x / (first + 1.0))
-    value = denominator = 1.0 / denominator
-    for index in range(1, _MAX_FRACTION_TERMS):
-        at = first + 2 * index
-        even = index * (second - index) * x / ((at - 1.0) * at)
-        odd = -(first + index) * (both + index) * x / (at * (at + 1.0))
-        change = 1.0
-        for term in (even, odd):
-            denominator = 1.0 / _not_zero(1.0 + term * denominator)
-            numerator = _not_zero(1.0 + term / numerator)
-            change = denominator * numerator
-            value *= change
-        if abs(change - 1.0) < 10.0 * _EPSILON:
-            break
-    return value
-
-
-def _not_zero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
 
 
 def hypergeometric_tail(count: int, drawn: int, marked: int, rows: int) -> float:
