@@ -1,7 +1,8 @@
-"""Every metric that Tidegate exports, written from control's state at the moment of a scrape.
+"""The metrics of serving, made from control's state at the moment of a scrape.
 
-Decides names, labels and help texts. The only file that knows Prometheus' library. Labels come
-from models in the repository and from closed sets, never from what callers send.
+Decides names, labels and help texts. Labels come from models in the repository and from closed
+sets, never from what callers send. Metrics of monitoring, of the store and of the webhook are made
+in files of their own (`…_metrics.py`, `monitor_counters.py`).
 
 Concurrency: `collect` runs on the event loop, where the state lives; turning families into text
 (`page.py`) runs on a thread, because it takes long when there are many models.

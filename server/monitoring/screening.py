@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.rate_plans import positions, rate_plans
+from server.statistics.combine import UNSEEN
 from server.statistics.homogeneity import MIN_EXPECTED_ROWS
 from server.statistics.smooth_bases import smooth_bases
 from server.statistics.smooth_test import MAX_COMPONENTS, SmoothBasis, without_skewness
@@ -36,8 +37,6 @@ _RATE_MARGIN = 0.6
 
 _BINS_MARGIN = 0.9
 """Of the critical chi-square: its probability is taken from the statistic's true moments."""
-
-_UNSEEN = 0.5826  # As in `combine.kolmogorov_p`, taken for every column here.
 
 
 class Screen:
@@ -208,7 +207,7 @@ class Screen:
         spread = np.maximum.reduceat(np.sqrt(np.maximum(0.0, pooled * (1.0 - pooled))), starts)
         single = value / np.maximum(spread, 1e-9)
         limit = math.sqrt(self._statistic_limit)
-        unseen = _UNSEEN * np.sqrt(self._median_share)
+        unseen = UNSEEN * np.sqrt(self._median_share)
         is_apart: Mask = ((single > limit) | (value + unseen > self._supremum_limit)) & (rows > 0)
         return is_apart
 

@@ -44,7 +44,9 @@ _LARGEST_P = 0.99
 _WEIGHTS = (2.0, 2.0, 1.0, 1.0, 1.0)
 """Of location, location and spread, all components, Kolmogorov-Smirnov, chi-square."""
 
-_UNSEEN = 0.5826
+UNSEEN = 0.5826
+"""Of the root of the time between two looks at a bridge: see `kolmogorov_p`."""
+
 _MANY_EDGES = 8
 
 _SMALL_P = 1e-8
@@ -126,7 +128,7 @@ def kolmogorov_p(basis: SmoothBasis, live: Counts) -> float:
     spreads = [math.sqrt(below * (1.0 - below)) for below in pooled if 0.0 < below < 1.0]
     edges = sum(normal_two_sided(value / spread) for spread in spreads)
     if len(spreads) >= _MANY_EDGES:
-        value += _UNSEEN * math.sqrt(basis.median_share)
+        value += UNSEEN * math.sqrt(basis.median_share)
     return min(kolmogorov_tail(value), edges, 1.0)
 
 
