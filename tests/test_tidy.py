@@ -19,17 +19,18 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 LAYERS = [
     "__init__ errors config tensors machine ports supervision",  # words and values
     "protocol statistics logs",
-    "engine monitoring reference repository store http_app",
+    "engine monitoring reference release repository store http_app",
     "http wire",
     "child",  # what all children of the supervisor share
-    "dataplane controlplane",
+    "dataplane controlplane shadow",
     "supervisor",
     "cli __main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 
 # The planes are processes of their own: what one knows of the other comes through `wire`.
-STRANGERS = {("dataplane", "controlplane"), ("controlplane", "dataplane")}
+PLANES = ("dataplane", "controlplane", "shadow")
+STRANGERS = {(one, other) for one in PLANES for other in PLANES if one != other}
 
 ONLY_IN = {
     "alembic": {
@@ -95,6 +96,7 @@ PURE = (
     "engine/admission.py",
     "engine/batching.py",
     "monitoring/",
+    "release/",
     "repository/intake_rules.py",
     "repository/pbtxt.py",
     "repository/policy.py",

@@ -5,7 +5,7 @@ cannot reach control reads the last one from its file. Decides the form of the m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,17 @@ class VersionPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryPlan:
+    """A loaded version that answers a share of the requests that name none."""
+
+    version: str
+    weight_bp: int
+    """Its share in basis points: of the hashes of routing keys, and of requests without one."""
+    salt: str
+    """Goes into the hash of a routing key before the key."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """One model."""
 
@@ -47,6 +58,12 @@ class ModelPlan:
     pending: Mapping[str, bool] = field(default_factory=dict)
     """Known versions that are not to be loaded yet: True if they are being checked, False if
     they failed."""
+    release_generation: int = 0
+    """Of the release state that this plan carries out; answers name it."""
+    canary: CanaryPlan | None = None
+    mirror_bp: int = 0
+    """Share of the live version's batches whose rows are sent whole, however large, because a
+    candidate is run on them; in basis points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,9 @@ def encode(state: DesiredState) -> bytes:
                 name: {
                     "live": plan.live,
                     "pending": plan.pending,
+                    "release_generation": plan.release_generation,
+                    "canary": asdict(plan.canary) if plan.canary else None,
+                    "mirror_bp": plan.mirror_bp,
                     "versions": {
                         version: {
                             **_plain(one),
@@ -109,7 +129,15 @@ def decode(message: bytes | memoryview) -> DesiredState:
             )
             for version, one in model["versions"].items()
         }
-        models[name] = ModelPlan(model["live"], versions, model["pending"])
+        canary = model["canary"]
+        models[name] = ModelPlan(
+            model["live"],
+            versions,
+            model["pending"],
+            model["release_generation"],
+            CanaryPlan(**canary) if canary else None,
+            model["mirror_bp"],
+        )
     return DesiredState(value["generation"], models, value["repository"], value["is_settled"])
 
 

@@ -1,0 +1,1 @@
+"""Which version answers, who decided so, and what the evidence for a candidate says."""
