@@ -46,14 +46,16 @@ def smooth_bases(counts: Numbers, starts: Places, column: Places) -> SmoothBases
     """
     rows = np.add.reduceat(counts, starts)
     share = counts / np.maximum(rows, 1e-12)[column]
-    wide = np.add.reduceat(share >= MIN_SHARE, starts, dtype=np.intp)
+    is_wide = share >= MIN_SHARE
+    wide = np.add.reduceat(is_wide, starts, dtype=np.intp)
     components = np.clip(wide - 1, 0, MAX_COMPONENTS)
     normal = _normal_scores(share, starts, column)
+    below, above, part = _neighbours(is_wide, normal, starts, column)
     made = [np.ones(len(share))]
     power = np.ones(len(share))
     for degree in range(1, MAX_COMPONENTS + 1):
         power = power * normal
-        rest = power
+        rest = power[below] + part * (power[above] - power[below])
         for one in made:
             rest = rest - np.add.reduceat(share * rest * one, starts)[column] * one
         length = np.sqrt(np.add.reduceat(share * rest * rest, starts))
@@ -67,7 +69,7 @@ def smooth_bases(counts: Numbers, starts: Places, column: Places) -> SmoothBases
 def _normal_scores(share: Numbers, starts: Places, column: Places) -> Numbers:
     """Return the mean of a standard normal variable in each bin, shape (all bins,).
 
-    A bin without rows scores between its neighbours; at an end, as the nearest one with rows.
+    A bin without rows has the score of its lower end.
     """
     total = np.cumsum(share)
     first = (total - share)[starts][column]
@@ -81,7 +83,27 @@ def _normal_scores(share: Numbers, starts: Places, column: Places) -> Numbers:
     ]
     there = share > _NOTHING
     scores = np.where(there, (density[0] - density[1]) / np.maximum(share, _NOTHING), ends[0])
-    scores = np.clip(scores, -FARTHEST_SCORE, FARTHEST_SCORE)
-    least = np.minimum.reduceat(np.where(there, scores, FARTHEST_SCORE), starts)[column]
-    most = np.maximum.reduceat(np.where(there, scores, -FARTHEST_SCORE), starts)[column]
-    return np.clip(scores, np.minimum(least, most), np.maximum(least, most))
+    clipped: Numbers = np.clip(scores, -FARTHEST_SCORE, FARTHEST_SCORE)
+    return clipped
+
+
+def _neighbours(
+    is_wide: NDArray[np.bool_], normal: Numbers, starts: Places, column: Places
+) -> tuple[Places, Places, Numbers]:
+    """Return for each bin the wide bins around it in its column, and how far along it lies.
+
+    All of shape (all bins,). A wide bin is its own neighbour; one at an end has the nearest twice.
+    A column without wide bins has no components, so its neighbours do not matter.
+    """
+    places = np.arange(len(is_wide))
+    ends = np.append(starts[1:], len(is_wide))
+    below = np.maximum.accumulate(np.where(is_wide, places, -1))
+    above = np.minimum.accumulate(np.where(is_wide, places, len(is_wide))[::-1])[::-1]
+    has_below, has_above = below >= starts[column], above < ends[column]
+    below, above = (
+        np.where(has_below, below, np.where(has_above, above, places)),
+        np.where(has_above, above, np.where(has_below, below, places)),
+    )
+    width = normal[above] - normal[below]
+    part = np.where(width > 0.0, (normal - normal[below]) / np.where(width > 0.0, width, 1.0), 0.0)
+    return below, above, part

@@ -47,7 +47,7 @@ _WORTH_A_WORD = 0.01
 """A component is named when it alone would be this improbable."""
 
 MIN_SHARE = 0.001
-"""Bins with less of the reference do not add a component of their own."""
+"""Bins with less of the reference add no component and have no score of their own."""
 
 FARTHEST_SCORE = 3.0
 """In standard deviations: no normal score of a bin is further out."""
@@ -155,19 +155,21 @@ def smooth_basis(reference: Counts, blocks: Counts | None = None) -> SmoothBasis
 def _orthonormal_scores(share: Numbers) -> Numbers:
     """Return polynomials of the normal score that are orthonormal under the reference's shares.
 
-    A bin without reference rows scores between its neighbours.
+    A bin with less of the reference than MIN_SHARE scores between its neighbours, as if powers ran
+    straight between bins that have more: a polynomial through it, or out to it, would be huge
+    there. So no score is larger than 1 / sqrt(MIN_SHARE), about 32.
     """
-    components = min(MAX_COMPONENTS, int(np.sum(share >= MIN_SHARE)) - 1)
+    there = share >= MIN_SHARE
+    components = min(MAX_COMPONENTS, int(np.sum(there)) - 1)
     if components < 1:
         return np.zeros((len(share), 0))
     normal = _normal_scores(share)
     powers = np.vander(normal, components + 1, increasing=True)
-    there = share > 0.0
-    weights = np.sqrt(share[there])[:, np.newaxis]
-    orthonormal, triangle = np.linalg.qr(powers[there] * weights)
-    leading = np.sign(np.diag(triangle))  # So that the highest power has a positive coefficient.
-    scores = (orthonormal * leading / weights)[:, 1:]
-    return np.column_stack([np.interp(normal, normal[there], column) for column in scores.T])
+    powers = np.column_stack([np.interp(normal, normal[there], one[there]) for one in powers.T])
+    triangle = np.linalg.qr(powers * np.sqrt(share)[:, np.newaxis], mode="r")
+    triangle *= np.sign(np.diag(triangle))[:, np.newaxis]  # The highest power counts upwards.
+    scores: Numbers = np.linalg.solve(triangle.T, powers.T).T[:, 1:]
+    return scores
 
 
 def _normal_scores(share: Numbers) -> Numbers:

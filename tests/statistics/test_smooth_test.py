@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
@@ -13,6 +13,7 @@ from server.statistics.distance import Counts
 from server.statistics.smooth_test import (
     COMPONENTS,
     MAX_COMPONENTS,
+    MIN_SHARE,
     score_sums,
     shift,
     shift_of_sums,
@@ -58,12 +59,13 @@ def test_location_scores_of_equal_bins_are_normal_scores() -> None:
 
 def test_scores_of_a_normal_column_are_hermites() -> None:
     """With many bins: how far it has moved is then told in standard deviations."""
-    share = np.diff(stats.norm.cdf(np.linspace(-3.5, 3.5, 71)))
-    middles = np.linspace(-3.45, 3.45, 70)
-    scores = smooth_basis(np.round(1e9 * share).astype(np.int64)).scores[10:-10]
+    edges = np.linspace(-2.5, 2.5, 51)
+    share = np.diff(stats.norm.cdf(np.concatenate([[-np.inf], edges, [np.inf]])))
+    middles = (edges[1:] + edges[:-1]) / 2.0
+    scores = smooth_basis(np.round(1e9 * share).astype(np.int64)).scores[1:-1]
 
-    assert scores[:, 0] == pytest.approx(middles[10:-10], abs=0.05)
-    assert scores[:, 1] == pytest.approx((middles[10:-10] ** 2 - 1.0) / math.sqrt(2.0), abs=0.15)
+    assert scores[:, 0] == pytest.approx(middles, abs=0.05)
+    assert scores[:, 1] == pytest.approx((middles**2 - 1.0) / math.sqrt(2.0), abs=0.15)
 
 
 @given(columns(4), st.permutations([1, 2, 3]))
@@ -120,6 +122,20 @@ def test_a_bin_with_next_to_nothing_adds_no_component() -> None:
 
     assert basis.scores.shape[1] == 1
     assert np.abs(basis.scores).max() < 4.0
+
+
+@given(columns(1))
+@example((np.array([55546, 1060, 41269, 962056, 1]),))
+def test_no_bin_scores_more_than_one_of_the_least_share(column: tuple[Counts, ...]) -> None:
+    """Thinner ones score between their neighbours, whatever the polynomials do there."""
+    scores = smooth_basis(column[0]).scores
+    assert np.abs(scores).max(initial=0.0) <= 1.0001 / math.sqrt(MIN_SHARE)
+    wide = np.flatnonzero(column[0] >= MIN_SHARE * column[0].sum())
+    for place in range(len(scores)) if scores.size else ():
+        nearest = [wide[wide <= place][-1:], wide[wide >= place][:1]]
+        around = scores[np.concatenate(nearest)]
+        assert np.all(scores[place] >= around.min(axis=0) - 1e-6)
+        assert np.all(scores[place] <= around.max(axis=0) + 1e-6)
 
 
 @pytest.mark.parametrize(
