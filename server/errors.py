@@ -33,6 +33,9 @@
         StateNotSaved         what was asked for cannot be written down
         StoreUnavailable      the store cannot be read or written now
         MonitoringOff         monitoring is switched off
+        ReleaseRefused        the release state does not allow the change now
+        StaleGeneration       the release state has changed since it was looked at
+        IdempotencyConflict   a key that stood for another request
         ControlUnavailable    the control process cannot be reached
         ConfigError           the settings are wrong
 
@@ -40,6 +43,7 @@
 fields, tensors and numbers of the caller's own request, never a path or an exception of ours.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -255,6 +259,28 @@ class MonitoringOff(TidegateError):
     """Monitoring is switched off, so there is nothing to report."""
 
     code = "monitoring_off"
+
+
+class ReleaseRefused(TidegateError):
+    """A change that the release state does not allow now; `missing` lists what is in its way."""
+
+    code = "release_refused"
+
+    def __init__(self, message: str, *, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = list(missing)
+
+
+class StaleGeneration(TidegateError):
+    """The release state has changed since the caller looked at it."""
+
+    code = "stale_generation"
+
+
+class IdempotencyConflict(TidegateError):
+    """An Idempotency-Key that stood for another request before."""
+
+    code = "idempotency_conflict"
 
 
 class ControlUnavailable(TidegateError):

@@ -44,6 +44,9 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.MonitoringOff: HTTPStatus.CONFLICT,
+    errors.ReleaseRefused: HTTPStatus.CONFLICT,
+    errors.StaleGeneration: HTTPStatus.PRECONDITION_FAILED,
+    errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ControlUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -56,13 +59,15 @@ def error_answer(error: Exception, request_id: str) -> Answer:
     """Write the answer for `error`; one that was not raised on purpose says nothing of itself."""
     known = isinstance(error, TidegateError)
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)  # type: ignore[arg-type]
-    body: dict[str, str] = {
+    body: dict[str, str | list[str]] = {
         "error": str(error) if known else INTERNAL_TEXT,
         "code": error.code if isinstance(error, TidegateError) else TidegateError.code,
         "request_id": request_id,
     }
     if isinstance(error, errors.ModelInvalid) and error.fix:
         body["fix"] = error.fix
+    if isinstance(error, errors.ReleaseRefused) and error.missing:
+        body["missing"] = error.missing
     encoded = orjson.dumps(body)
     headers = json_headers(len(encoded))
     if isinstance(error, TidegateError) and error.retry_after_seconds is not None:

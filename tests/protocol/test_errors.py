@@ -3,7 +3,13 @@
 import orjson
 import pytest
 
-from server.errors import ConfigError, ModelInvalid, TidegateError, UnsupportedEncoding
+from server.errors import (
+    ConfigError,
+    ModelInvalid,
+    ReleaseRefused,
+    TidegateError,
+    UnsupportedEncoding,
+)
 from server.protocol.errors import INTERNAL_TEXT, STATUS, error_answer
 
 STATUS_OF_CODE = {
@@ -36,6 +42,9 @@ STATUS_OF_CODE = {
     "profile_invalid": 422,
     "data_invalid": 422,
     "monitoring_off": 409,
+    "release_refused": 409,
+    "stale_generation": 412,
+    "idempotency_conflict": 422,
     "load_timeout": 504,
     "state_not_saved": 507,
     "store_unavailable": 503,
@@ -93,6 +102,13 @@ def test_a_broken_version_comes_with_its_fix() -> None:
 
     assert with_fix["fix"] == "mend it"
     assert "fix" not in without
+
+
+def test_a_refused_change_lists_what_is_in_its_way() -> None:
+    """Programs need not take the text apart."""
+    error = ReleaseRefused("no: not loaded; not proven", missing=("not loaded", "not proven"))
+
+    assert orjson.loads(error_answer(error, "id").body)["missing"] == ["not loaded", "not proven"]
 
 
 def test_an_unknown_coding_is_told_the_known_ones() -> None:
