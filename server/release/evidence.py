@@ -55,8 +55,10 @@ class ShadowEvidence:
     segments: dict[str, Counter[str]] = field(default_factory=dict)
     """Pairs by "feature=value" of declared segments, by Kind."""
     candidate_only_slow: int = 0
-    """Batches in which only the candidate took more CPU time a row than the threshold."""
+    """Judged batches in which only the candidate took more CPU time a row than the threshold."""
     live_only_slow: int = 0
+    judged_batches: int = 0
+    """Timed batches that were held to a threshold, which takes some to be learned."""
     timed_batches: int = 0
     candidate_cpu_seconds: float = 0.0
     live_cpu_seconds: float = 0.0
@@ -113,6 +115,7 @@ _COUNTERS = ("pairs", "rows", "noise", "findings", "dropped")
 _NUMBERS = (
     "candidate_only_slow",
     "live_only_slow",
+    "judged_batches",
     "timed_batches",
     "candidate_cpu_seconds",
     "live_cpu_seconds",
