@@ -81,6 +81,7 @@ VersionPolicy = Annotated[str, AfterValidator(_version_policy)]
 Execution = Literal["auto", "inline", "thread"]
 NonFinite = Literal["error", "token"]
 CheckPolicy = Literal["count", "warn", "reject"]
+ReleaseMode = Literal["latest", "manual", "automatic"]
 
 
 class _Frozen(BaseModel):
@@ -124,6 +125,10 @@ class ModelSettings(_Frozen):
     """What a value does that breaks a check: is only counted, adds a warning, refuses."""
     version_policy: VersionPolicy = "latest:1"
     """Which versions stay loaded: latest:N, all, or specific:N,N."""
+    release: ReleaseMode = "latest"
+    """Who lets a new version answer: the version policy, an operator, or gates on live traffic."""
+    keep_previous_seconds: float = Field(86_400.0, ge=0)
+    """How long what was live before stays loaded, to be rolled back to."""
 
 
 class Settings(ModelSettings):

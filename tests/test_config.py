@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "non_finite": ("token", "token"),
     "check_policy": ("warn", "warn"),
     "version_policy": ("specific:1,3", "specific:1,3"),
+    "release": ("manual", "manual"),
     "watch": ("off", "off"),
     "monitor": ("off", "off"),
     "monitor_bin_metrics": ("on", "on"),
