@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install serve test check fix lock clean
+.PHONY: help install serve test explore fix lock clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -19,6 +19,9 @@ test: $(VENV)/installed-dev ## Check style and types, then run every test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+explore: $(VENV)/installed-dev ## Search for examples that break the property tests, other ones each time
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=explore --timeout=1200
 
 fix: $(VENV)/installed-dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .

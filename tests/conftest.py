@@ -7,15 +7,25 @@ from typing import Any
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from tests.support import models
 from tests.support.gateway import Gateway, running
 
-# Machines differ in speed: no test fails because an example took long.
-hypothesis.settings.register_profile(
-    "tidegate", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+# A failure on somebody's change must come from that change, so the examples of `make test` are the
+# same each time; `make explore` is what looks for new ones. Machines differ in speed: no test fails
+# because an example took long.
+EVERYWHERE = hypothesis.settings(
+    deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("tidegate")
+hypothesis.settings.register_profile("repeat", EVERYWHERE, derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", EVERYWHERE, derandomize=False, max_examples=1000)
+hypothesis.settings.load_profile("repeat")
+
+# Hypothesis also tries the constants of the modules loaded so far. Without them, the examples of
+# a test depend on the test alone: not on what ran before it, nor on where the tree lies.
+providers._get_local_constants = Constants
 
 StartGateway = Callable[..., AbstractContextManager[Gateway]]
 
