@@ -46,10 +46,25 @@ class Loader:
         self._drains: set[asyncio.Task[None]] = set()
 
     def want(self, desired: DesiredState) -> None:
-        """Take a newer desired state; it is carried out by `run`."""
+        """Take a newer desired state; it is carried out by `run`.
+
+        What needs no load happens here and now: a roll back does not wait for whatever is being
+        loaded.
+        """
         if desired.generation > self.desired.generation:
             self.desired = desired
+            self._publish()
             self._changed.set()
+            self._on_change()
+
+    def released(self) -> dict[str, int]:
+        """Return the generation of the release state that is carried out, by model."""
+        routes = self._plane.routes.table.models
+        return {
+            model: plan.release_generation
+            for model, plan in self.desired.models.items()
+            if plan.live is not None and routes[model].live == plan.live
+        }
 
     async def run(self) -> None:
         """Carry out desired states as they come."""

@@ -188,6 +188,7 @@ class Worker:
             load_seconds=_nested(loader.load_seconds),
             gauges=self._gauges(),
             is_draining=self.plane.is_draining,
+            released=loader.released(),
         )
         self._link.send(Kind.STATUS, [status.encode_status(message)])
 

@@ -60,6 +60,9 @@ class Status:
     load_seconds: Mapping[str, Mapping[str, float]]
     gauges: Gauges
     is_draining: bool = False
+    released: Mapping[str, int] = field(default_factory=dict)
+    """Generation of the release state that answers come of, by model; a model is missing while
+    its live version is on its way."""
 
 
 def encode_hello(hello: Hello) -> bytes:

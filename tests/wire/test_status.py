@@ -46,6 +46,7 @@ statuses = st.builds(
     load_seconds=by_model_and_version(seconds),
     gauges=gauges,
     is_draining=st.booleans(),
+    released=st.dictionaries(words, counts, max_size=2),
 )
 
 
