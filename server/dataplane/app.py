@@ -65,12 +65,13 @@ class V1Call(WaitingCall):
         return request
 
     def finish(
-        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+        self, outputs: BatchOutputs, first: int, number: int, bodies: Sequence[bytes] | None = None
     ) -> str:
         """Answer with the rows from `first` on; return the outcome to count."""
         del bodies
         if self.is_gone:
             return CLIENT_GONE
+        self.number = number
         contract = self.served.contract
         rows = slice(first, first + self.rows)
         arrays = [array[rows] if contract.is_batched else array[0] for array in outputs.arrays]

@@ -15,6 +15,7 @@ from server.errors import TidegateError
 from server.protocol.answers import BatchOutputs, InferAnswer
 from server.protocol.infer_request import InferRequest
 from server.tensors import Data
+from server.wire.record import prediction_id
 
 CLIENT_GONE = "client_gone"
 
@@ -28,6 +29,8 @@ class Call(ABC):
         "deadline",
         "is_gone",
         "is_plain",
+        "marks",
+        "number",
         "request",
         "rows",
         "served",
@@ -39,6 +42,10 @@ class Call(ABC):
     arrived: float
     served: ServedVersion
     body_bytes: int
+    marks: int
+    """What is special about it: see `batch_columns.py`."""
+    number: int
+    """That of its prediction id; set when its answer is known."""
     request: InferRequest
     is_plain: bool
     rows: int
@@ -47,8 +54,15 @@ class Call(ABC):
     shape_key: object
     deadline: float
 
+    first_row = 0
+    """The first of its rows within what its caller sent: a call holds all of them."""
+
     def __init__(self) -> None:
         self.is_gone = False
+
+    def prediction_id(self, tag: str) -> str:
+        """Return the id by which its caller can speak of its rows later."""
+        return prediction_id(self.number, tag)
 
     def take(self, request: InferRequest, timeout_seconds: float) -> None:
         """Keep the decoded request, in the form in which the batcher reads it."""
@@ -69,14 +83,16 @@ class Call(ABC):
         self.answered(InferAnswer(body))
 
     def finish(
-        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+        self, outputs: BatchOutputs, first: int, number: int, bodies: Sequence[bytes] | None = None
     ) -> str:
         """Answer with the rows from `first` on; return the outcome to count.
 
-        `bodies` holds an answer for each row of the batch, if they could be written at once.
+        `number` is that of the prediction id. `bodies` holds an answer for each row of the batch,
+        if they could be written at once.
         """
         if self.is_gone:
             return CLIENT_GONE
+        self.number = number
         if bodies is not None and self.is_plain:
             self.answered_json(bodies[first])
             return OK

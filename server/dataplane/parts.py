@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from server.dataplane.batch_columns import OWN_ID
 from server.dataplane.call import CLIENT_GONE, Call
 from server.errors import TidegateError
 from server.protocol.answers import BatchOutputs
@@ -37,12 +38,12 @@ class Gathering:
 
     def done(self, part: "Part", arrays: list[Array]) -> None:
         """Keep a part's rows; answer when it was the last."""
-        self._results[part.first] = arrays
+        self._results[part.first_row] = arrays
         if len(self._results) < len(self.parts):
             return
-        ordered = [self._results[part.first] for part in self.parts]
+        ordered = [self._results[part.first_row] for part in self.parts]
         outputs = [np.concatenate(arrays) for arrays in zip(*ordered, strict=True)]
-        outcome = self.call.finish(BatchOutputs(outputs, self.call.rows), 0)
+        outcome = self.call.finish(BatchOutputs(outputs, self.call.rows), 0, self.call.number)
         self.is_over = True  # Only now: if any of this raises, `failed` must still answer.
         self._on_closed(self.call, outcome)
 
@@ -60,8 +61,9 @@ class Part:
         "arrived",
         "body_bytes",
         "deadline",
-        "first",
+        "first_row",
         "gathering",
+        "marks",
         "rows",
         "shape_key",
         "shapes",
@@ -72,7 +74,8 @@ class Part:
         call = gathering.call
         self.gathering = gathering
         self.body_bytes = 0  # The request's bytes are given back when the request is answered.
-        self.first = first
+        self.first_row = first
+        self.marks = call.marks | OWN_ID  # Its rows go by the id of the whole request.
         self.rows = rows
         self.arrived = call.arrived
         self.deadline = call.deadline
@@ -88,11 +91,15 @@ class Part:
         """Whether nobody waits for these rows any more."""
         return self.gathering.call.is_gone or self.gathering.is_over
 
+    def prediction_id(self, tag: str) -> str:
+        """Return the id of the request that these rows belong to."""
+        return self.gathering.call.prediction_id(tag)
+
     def finish(
-        self, outputs: BatchOutputs, first: int, bodies: Sequence[bytes] | None = None
+        self, outputs: BatchOutputs, first: int, number: int, bodies: Sequence[bytes] | None = None
     ) -> str:
         """Hand these rows to the request they belong to."""
-        del bodies
+        del number, bodies
         if self.gathering.is_over:
             return CLIENT_GONE
         # Copies, because a slice would keep the whole batch in memory.

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import numpy as np
 import structlog
 
 from server.config import Settings
 from server.dataplane.batch_columns import OK
 from server.dataplane.call import Call
+from server.dataplane.numbering import Numbering
 from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.served import ServedVersion
 from server.engine.admission import Budget
@@ -43,6 +43,7 @@ class Predictor:
         self._timeout_seconds = settings.request_timeout_ms / 1000
         self._max_timeout_seconds = settings.max_request_timeout_ms / 1000
         self._budget = budget
+        self._numbering = Numbering()
 
     def submit(
         self,
@@ -57,6 +58,7 @@ class Predictor:
         call.arrived = time.perf_counter()
         call.served = served
         call.body_bytes = size
+        call.marks = 0
         if not self._budget.take(size):
             self._refuse(call, MemoryBudget("too many request bytes are in flight"))
             return
@@ -112,7 +114,7 @@ class Predictor:
         """
         if request.rows == 0:
             outputs = BatchOutputs(call.served.empty_outputs(), 0)
-            self._closed(call, call.finish(outputs, 0))
+            self._closed(call, call.finish(outputs, 0, self._give_numbers(1)))
         else:
             self._queue_parts(call)
 
@@ -123,6 +125,7 @@ class Predictor:
                 f"the model's queue holds {batcher.queued_rows} of {batcher.limits.queue_rows} "
                 f"rows; the request has {call.rows}"
             )
+        call.number = self._give_numbers(1)  # The records of its parts name it before the answer.
         gathering = Gathering(call, self._closed)
         for part in gathering.parts:
             batcher.submit(part)
@@ -131,9 +134,13 @@ class Predictor:
         self._give_back(1, call.body_bytes)
         call.served.telemetry.request(outcome, time.perf_counter() - call.arrived)
 
+    def _give_numbers(self, requests: int) -> int:
+        return self._numbering.give(requests, time.time_ns() // 1000)
+
     def finished(self, served: ServedVersion, batch: FinishedBatch) -> None:
         """Answer every member of a finished batch, then count it."""
         entries = cast("Sequence[Call | Part]", batch.entries)
+        first_id = self._give_numbers(len(entries))
         if batch.error is not None:
             log.warning(
                 "batch_failed",
@@ -144,26 +151,37 @@ class Predictor:
             )
             outcomes = [entry.fail(batch.error) for entry in entries]
         else:
-            outcomes = self._answer_all(served, batch, entries)
+            outcomes = self._answer_all(served, batch, entries, first_id)
         answered = time.perf_counter()
         count = outcomes.count(OK)
         if count == len(outcomes):
-            served.telemetry.batch(batch, answered, all_ok=True)
+            served.telemetry.batch(batch, answered, first_id, all_ok=True)
             self._give_back(count, sum([entry.body_bytes for entry in entries]))
             return
         # What nobody was answered is not watched: its caller may have left, or the answer was NaN.
-        is_answered = [outcome in (OK, PARTIAL) for outcome in outcomes]
-        rows = None
-        if not all(is_answered):
-            rows = np.repeat(is_answered, [entry.rows for entry in entries])
-        served.telemetry.batch(batch, answered, all_ok=False, is_answered=rows)
+        rows = [
+            entry.rows if outcome in (OK, PARTIAL) else 0
+            for entry, outcome in zip(entries, outcomes, strict=True)
+        ]
+        served.telemetry.batch(
+            batch,
+            answered,
+            first_id,
+            all_ok=False,
+            answered_rows=None if sum(rows) == batch.rows else rows,
+        )
         for entry, outcome in zip(entries, outcomes, strict=True):
             if isinstance(entry, Call):
                 self._closed(entry, outcome)
 
     def _answer_all(
-        self, served: ServedVersion, batch: FinishedBatch, entries: "Sequence[Call | Part]"
+        self,
+        served: ServedVersion,
+        batch: FinishedBatch,
+        entries: "Sequence[Call | Part]",
+        number: int,
     ) -> list[str]:
+        """Answer every member, the first of which has this number; return their outcomes."""
         outputs = BatchOutputs(served.rows_first(batch.outputs), batch.rows)
         bodies = None
         if len(entries) == batch.rows and any(entry.is_plain for entry in entries):
@@ -175,11 +193,12 @@ class Predictor:
         first = 0
         for entry in entries:
             try:
-                outcomes.append(entry.finish(outputs, first, bodies))
+                outcomes.append(entry.finish(outputs, first, number, bodies))
             except Exception:  # One caller's answer must not cost the others theirs.
                 log.exception("answer_failed", model=served.model, version=served.version)
                 outcomes.append(entry.fail(TidegateError(INTERNAL_TEXT)))
             first += entry.rows
+            number += 1
         return outcomes
 
     def dropped(self, entry: Call | Part, error: TidegateError | None) -> None:

@@ -9,21 +9,21 @@ Lifetime: a version's counts outlive the version until they have been sent.
 """
 
 import asyncio
+import secrets
 import time
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from server.dataplane.batch_columns import CLOSED_CODES, Columns
-from server.dataplane.reducing import Reducer, total_bytes
+from server.dataplane.batch_columns import CLOSED_CODES, OWN_ID, Columns, Noted
+from server.dataplane.kept import NO_TENSORS, KeptTensors
 from server.engine.batcher import FinishedBatch
-from server.tensors import Array, Signature, TensorSpec
+from server.tensors import Signature
 from server.wire import record, tally
 from server.wire.frames import Kind
-from server.wire.record import BatchRecords, NamedTensor
+from server.wire.record import BatchRecords, OwnId
 from server.wire.tally import Tally
 
 FLUSH_SECONDS = 0.05
@@ -37,7 +37,28 @@ Send = Callable[[Kind, Sequence[bytes | memoryview]], bool]
 UNKNOWN = "_unknown"
 """Label of requests that name no model we know: one, whatever names come in."""
 
-_NO_TENSORS = 0
+
+class Member(Protocol):
+    """What is noted of each member of a batch: a request, or a part of one."""
+
+    @property
+    def arrived(self) -> float:
+        """When it arrived."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it brought."""
+
+    @property
+    def marks(self) -> int:
+        """What is special about it: see `batch_columns.py`."""
+
+    @property
+    def first_row(self) -> int:
+        """The first of its rows, within what the caller sent."""
+
+    def prediction_id(self, tag: str) -> str:
+        """Return the id that its caller was told."""
 
 
 class VersionTelemetry:
@@ -58,15 +79,11 @@ class VersionTelemetry:
         self.tally = Tally()
         self._owner = owner
         self._digest = digest
-        self._signature = signature or Signature((), ())
-        self._row_bytes = _row_bytes(self._signature) if is_batched else None
-        self._reducer = Reducer(self._signature, owner.max_row_bytes)
-        self._arrived: list[float] = []
         self._spans: list[float] = []
-        self._batches = array("d")
-        self._groups: dict[tuple[object, ...], int] = {}
-        self._kept: dict[int, list[tuple[list[Array], list[Array]]]] = {}
-        self._kept_bytes = 0
+        self._noted = Noted()
+        self._kept = KeptTensors(
+            signature or Signature((), ()), owner.max_row_bytes, is_batched=is_batched
+        )
 
     def refused(self, code: str) -> None:
         """Count a request that reached no batch."""
@@ -89,20 +106,31 @@ class VersionTelemetry:
         self,
         batch: FinishedBatch,
         answered: float,
+        first_id: int,
         *,
         all_ok: bool,
-        is_answered: NDArray[np.bool_] | None = None,
+        answered_rows: list[int] | None = None,
     ) -> None:
         """Note a finished batch after its callers got their answers.
 
-        `all_ok`: every member was a whole request and succeeded; if not, each is counted by
-        `request`. `is_answered`, of shape (rows,), tells which rows are to be watched; None: all.
+        `first_id` is the number of its first request. `all_ok`: every member was a whole request
+        and succeeded; if not, each is counted by `request`. `answered_rows` tells how many rows of
+        each member are to be watched: all of them or 0. None: all.
         """
-        entries = batch.entries
-        sent = batch if is_answered is None else _only(batch, is_answered)
-        group = _NO_TENSORS if batch.error is not None or not sent.rows else self._keep(sent)
-        self._arrived += [entry.arrived for entry in entries]
-        self._batches.extend(
+        noted, entries = self._noted, cast("Sequence[Member]", batch.entries)
+        rows = [entry.rows for entry in entries] if answered_rows is None else answered_rows
+        sent = batch
+        if answered_rows is not None:
+            sent = _only(batch, [entry.rows for entry in entries], answered_rows)
+            rows = answered_rows if sent.rows else [0] * len(entries)
+        group = NO_TENSORS if batch.error is not None or not sent.rows else self._kept.keep(sent)
+        marks = bytes([entry.marks for entry in entries])
+        if max(marks) >= OWN_ID:
+            self._note_own_ids(entries)
+        noted.arrived += [entry.arrived for entry in entries]
+        noted.rows += rows
+        noted.marks += marks
+        noted.batches.extend(
             (
                 batch.started,
                 batch.run_started,
@@ -114,64 +142,42 @@ class VersionTelemetry:
                 all_ok,
                 batch.error is not None,
                 group,
-                sent.rows,
+                first_id,
             )
         )
         self._owner.note(self)
-        if self._kept_bytes > FLUSH_BYTES:
+        if self._kept.bytes > FLUSH_BYTES:
             self.flush()
 
-    def _keep(self, batch: FinishedBatch) -> int:
-        """Keep a batch's tensors for the river if they are small enough; return their group."""
-        shapes: tuple[object, ...] = ()
-        if self._row_bytes is not None:
-            size = self._row_bytes * batch.rows
-        else:
-            arrays = [*batch.inputs, *batch.outputs]
-            if any(array.shape[:1] != (batch.rows,) for array in arrays):
-                return _NO_TENSORS
-            size = total_bytes(arrays)
-            shapes = tuple(array.shape[1:] for array in arrays)
-        inputs, outputs = batch.inputs, batch.outputs
-        if size > self._owner.max_row_bytes * batch.rows:
-            inputs, outputs = self._reducer.reduce(batch)
-            if not (inputs or outputs):
-                return _NO_TENSORS
-            size = total_bytes((*inputs, *outputs))
-            shapes = tuple((array.dtype.names, array.shape[1:]) for array in (*inputs, *outputs))
-            shapes = (bool(inputs), *shapes)
-        group = self._groups.setdefault(shapes, len(self._groups) + 1)
-        self._kept.setdefault(group, []).append((inputs, outputs))
-        self._kept_bytes += size
-        return group
+    def _note_own_ids(self, entries: "Sequence[Member]") -> None:
+        before = len(self._noted.arrived)
+        self._noted.own_ids += [
+            OwnId(before + position, entry.prediction_id(self._owner.tag), entry.first_row)
+            for position, entry in enumerate(entries)
+            if entry.marks & OWN_ID
+        ]
 
     def flush(self) -> None:
         """Turn what was noted into counts, and send its records if they can be sent now."""
         if self._spans:
             self.tally.request.observe(np.array(self._spans))
             self._spans.clear()
-        if self._batches:
-            columns = Columns(self._batches, self._arrived, time.time() - time.perf_counter())
+        if self._noted.batches:
+            columns = Columns(self._noted, time.time() - time.perf_counter())
             columns.count_into(self.tally)
-            for group in {_NO_TENSORS, *self._kept}:
+            for group in self._kept.groups():
                 self._send_group(columns, group)
-        self._batches = array("d")
-        self._arrived.clear()
-        self._groups.clear()
+        self._noted = Noted()
         self._kept.clear()
-        self._kept_bytes = 0
 
     def _send_group(self, columns: Columns, group: int) -> None:
-        batches, waits = columns.of_group(group)
-        if not len(batches):
+        river = columns.of_group(group)
+        if not len(river.batches):
             return
-        kept = self._kept.get(group, [])
         try:
-            inputs = _joined(self._signature.inputs, [inputs for inputs, _ in kept])
-            outputs = _joined(self._signature.outputs, [outputs for _, outputs in kept])
+            kept = self._kept.of_group(group)
         except ValueError:
-            # ONNX Runtime lets a model answer in other shapes than it declares, and from one batch
-            # to the next in others again. That costs its record, never the counts of all versions.
+            # That costs a lying model its record, never the counts of all versions.
             self._owner.records_dropped += 1
             return
         records = BatchRecords(
@@ -180,47 +186,33 @@ class VersionTelemetry:
             self._digest,
             self._owner.worker,
             self._owner.generation,
-            batches,
-            waits,
-            inputs,
-            outputs,
+            river.batches,
+            river.waits,
+            kept.inputs,
+            kept.outputs,
+            river.request_rows,
+            river.is_pinned,
+            self._owner.tag,
+            river.own_ids,
+            kept.content,
         )
         self._owner.send_records(records)
 
 
-def _only(batch: FinishedBatch, rows: NDArray[np.bool_]) -> FinishedBatch:
-    """Return a batch with some of its rows; with none, if its tensors have no such rows."""
-    if any(array.shape[:1] != rows.shape for array in (*batch.inputs, *batch.outputs)):
+def _only(batch: FinishedBatch, rows: list[int], answered_rows: list[int]) -> FinishedBatch:
+    """Return a batch with the answered rows; with none, if its tensors have no such rows.
+
+    `rows` are those of each member, `answered_rows` the same or 0.
+    """
+    if any(array.shape[:1] != (batch.rows,) for array in (*batch.inputs, *batch.outputs)):
         return replace(batch, rows=0)
+    is_answered = np.repeat(np.array(answered_rows) > 0, rows)
     return replace(
         batch,
-        rows=int(rows.sum()),
-        inputs=[array[rows] for array in batch.inputs],
-        outputs=[array[rows] for array in batch.outputs],
+        rows=sum(answered_rows),
+        inputs=[array[is_answered] for array in batch.inputs],
+        outputs=[array[is_answered] for array in batch.outputs],
     )
-
-
-def _row_bytes(signature: Signature) -> int | None:
-    """Return the size of a row's tensors, None if it varies or rows have no meaning."""
-    total = 0
-    for spec in (*signature.inputs, *signature.outputs):
-        if not spec.has_rows or spec.row_items is None or spec.datatype.is_text:
-            return None
-        total += spec.row_items * spec.datatype.item_bytes
-    return total
-
-
-def _joined(specs: tuple[TensorSpec, ...], batches: list[list[Array]]) -> list[NamedTensor]:
-    if not any(batches):
-        return []
-    return [
-        NamedTensor(
-            spec.name,
-            spec.datatype.name,
-            arrays[0] if len(arrays) == 1 else np.concatenate(arrays),
-        )
-        for spec, arrays in zip(specs, zip(*batches, strict=True), strict=True)
-    ]
 
 
 class Telemetry:
@@ -230,6 +222,8 @@ class Telemetry:
         self.worker = worker
         self.generation = 0
         self.max_row_bytes = max_row_bytes
+        self.tag = secrets.token_hex(4)
+        """Ends the prediction ids that this worker gives, which its numbers begin."""
         self.records_sent = 0
         self.records_dropped = 0
         self._send = send

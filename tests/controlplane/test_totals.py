@@ -60,7 +60,8 @@ def test_batch_records_are_counted() -> None:
     """A message of records adds one message, its batches and their rows."""
     batches = np.zeros(3, BATCH_COLUMNS)
     batches["rows"] = [1, 2, 4]
-    records = BatchRecords("m", "1", "d", 0, 1, batches, np.zeros(3, np.float32), [], [])
+    waits, each, none = np.zeros(3, np.float32), np.ones(3, np.int32), np.zeros(3, np.bool_)
+    records = BatchRecords("m", "1", "d", 0, 1, batches, waits, [], [], each, none, "tag", [])
     totals = Totals()
 
     for _ in range(2):

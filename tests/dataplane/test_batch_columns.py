@@ -1,6 +1,5 @@
 """Columns count what counting one batch after the other in plain Python would count."""
 
-from array import array
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
@@ -10,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.dataplane.batch_columns import CLOSED_CODES, COLUMNS, OK, Columns
+from server.dataplane.batch_columns import (
+    CLOSED_CODES,
+    COLUMNS,
+    OK,
+    OWN_ID,
+    PINNED,
+    Columns,
+    Noted,
+)
 from server.engine.batching import Closed
+from server.wire.record import OwnId
 from server.wire.tally import DURATION_BUCKETS, DurationHistogram, Tally
 
 WALL_OFFSET = 1_700_000_000.0
@@ -34,7 +42,10 @@ class Batch:
     all_ok: bool
     failed: bool
     group: int
-    answered_rows: int = 1
+    first_id: int = 0
+    answered_rows: tuple[int, ...] = ()
+    """Of each request, as many as there are waits."""
+    marks: tuple[int, ...] = ()
 
     @property
     def run_started(self) -> float:
@@ -65,34 +76,48 @@ class Batch:
             self.all_ok,
             self.failed,
             self.group,
-            self.answered_rows,
+            self.first_id,
         )
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     failed = draw(st.booleans())
+    waits = draw(st.lists(seconds, min_size=1, max_size=4))
+    each = len(waits)
     return Batch(
         started=10 + draw(seconds),
         input_seconds=draw(seconds),
         run_seconds=draw(seconds),
         output_seconds=draw(seconds),
         rows=draw(st.integers(1, 4)),
-        waits=draw(st.lists(seconds, min_size=1, max_size=4)),
+        waits=waits,
         closed=draw(st.sampled_from(Closed)),
         all_ok=not failed and draw(st.booleans()),
         failed=failed,
         group=0 if failed else draw(st.integers(0, 2)),
-        answered_rows=draw(st.integers(0, 4)),
+        first_id=draw(st.integers(0, 1 << 51)),
+        answered_rows=tuple(draw(st.lists(st.integers(0, 4), min_size=each, max_size=each))),
+        marks=tuple(draw(st.lists(st.integers(0, 3), min_size=each, max_size=each))),
     )
 
 
 some_batches = st.lists(batches(), min_size=1, max_size=8)
 
 
-def columns(noted: list[Batch]) -> Columns:
-    numbers = array("d", [number for batch in noted for number in batch.numbers()])
-    return Columns(numbers, [when for batch in noted for when in batch.arrived], WALL_OFFSET)
+def columns(batches: list[Batch]) -> Columns:
+    noted = Noted()
+    for batch in batches:
+        noted.own_ids += [
+            OwnId(len(noted.arrived) + at, f"{batch.first_id}-{at}", at)
+            for at, marks in enumerate(batch.marks)
+            if marks & OWN_ID
+        ]
+        noted.batches.extend(batch.numbers())
+        noted.arrived += batch.arrived
+        noted.rows += batch.answered_rows
+        noted.marks += bytes(batch.marks)
+    return Columns(noted, WALL_OFFSET)
 
 
 def buckets(durations: list[float]) -> tuple[list[int], float]:
@@ -168,11 +193,13 @@ def test_counting_twice_adds_to_what_is_there(first: list[Batch], second: list[B
 @settings(max_examples=60)
 @given(some_batches, st.integers(0, 2))
 def test_a_group_holds_its_good_batches_in_order(noted: list[Batch], group: int) -> None:
-    """The river gets each good batch of a group once, with the waits of its own requests."""
-    table, waits = columns(noted).of_group(group)
+    """The river gets each good batch of a group once, with what is known of its own requests."""
+    river = columns(noted).of_group(group)
+    table, waits = river.batches, river.waits
     chosen = [batch for batch in noted if batch.group == group and not batch.failed]
 
-    assert table["rows"].tolist() == [batch.answered_rows for batch in chosen]
+    assert table["rows"].tolist() == [sum(batch.answered_rows) for batch in chosen]
+    assert table["first_id"].tolist() == [batch.first_id for batch in chosen]
     assert table["requests"].tolist() == [len(batch.waits) for batch in chosen]
     assert [list(Closed)[code] for code in table["closed"]] == [batch.closed for batch in chosen]
     assert table["run_ns"].tolist() == [int(batch.run_seconds * 1e9) for batch in chosen]
@@ -181,14 +208,26 @@ def test_a_group_holds_its_good_batches_in_order(noted: list[Batch], group: int)
     ]
     assert waits.dtype == np.float32
     assert waits.tolist() == [wait for batch in chosen for wait in batch.waits]
+    assert river.request_rows.tolist() == [one for batch in chosen for one in batch.answered_rows]
+    marks = [one for batch in chosen for one in batch.marks]
+    assert river.is_pinned.tolist() == [bool(one & PINNED) for one in marks]
+    assert [own.request for own in river.own_ids] == [
+        at for at, one in enumerate(marks) if one & OWN_ID
+    ]
+    assert [own[1:] for own in river.own_ids] == [
+        (f"{batch.first_id}-{at}", at)
+        for batch in chosen
+        for at, one in enumerate(batch.marks)
+        if one & OWN_ID
+    ]
 
 
 def test_a_request_that_arrives_while_its_batch_starts_has_waited_for_nothing() -> None:
     """Two readings of a clock in another order never make a negative wait."""
-    batch = Batch(10.0, 0.0, 1.0, 0.0, 1, [-0.001], Closed.EMPTY, True, False, 1)
+    batch = Batch(10.0, 0.0, 1.0, 0.0, 1, [-0.001], Closed.EMPTY, True, False, 1, 0, (1,), (0,))
     tally = Tally()
     columns([batch]).count_into(tally)
 
     assert plain(tally.queue) == buckets([0.0])
-    assert columns([batch]).of_group(1)[1].tolist() == [0.0]
+    assert columns([batch]).of_group(1).waits.tolist() == [0.0]
     assert tally.request.seconds == pytest.approx(0.999)

@@ -46,7 +46,10 @@ def message(
     inputs = [NamedTensor("x", "FP32", x)]
     outputs = [NamedTensor("y", "FP32", answers.astype(np.float32))]
     waits = np.zeros(len(x), np.float32)
-    records = BatchRecords("m", version, digest, 0, 1, batches, waits, inputs, outputs)
+    each, none = np.ones(len(x), np.int32), np.zeros(len(x), np.bool_)
+    records = BatchRecords(
+        "m", version, digest, 0, 1, batches, waits, inputs, outputs, each, none, "tag", []
+    )
     return memoryview(b"".join(record.encode(records)))
 
 

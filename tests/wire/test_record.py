@@ -9,7 +9,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from server.tensors import DATATYPES, Array
-from server.wire.record import BATCH_COLUMNS, BatchRecords, NamedTensor, decode, encode
+from server.wire.record import (
+    BATCH_COLUMNS,
+    BatchRecords,
+    Content,
+    NamedTensor,
+    OwnId,
+    decode,
+    encode,
+    prediction_id,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
 shapes = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
@@ -40,11 +49,26 @@ def batch_columns(draw: st.DrawFn) -> NDArray[Any]:
     numbers = st.integers(0, 2**31 - 1)
     rows = draw(
         st.lists(
-            st.tuples(st.integers(0, 2**62), numbers, numbers, numbers, st.integers(0, 4)),
+            st.tuples(
+                st.integers(0, 2**62),
+                numbers,
+                numbers,
+                numbers,
+                st.integers(0, 4),
+                st.integers(0, 2**62),
+            ),
             max_size=4,
         )
     )
     return np.array(rows, BATCH_COLUMNS)
+
+
+requests = st.shared(st.integers(0, 5), key="requests")
+
+
+def of_requests(kind: Any, elements: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return arrays with an element for each request of one record."""
+    return requests.flatmap(lambda number: arrays(kind, number, elements=elements))
 
 
 records = st.builds(
@@ -55,9 +79,14 @@ records = st.builds(
     worker=st.integers(-1, 300),
     generation=st.integers(-1, 2**40),
     batches=batch_columns(),
-    waits=arrays(np.float32, st.integers(0, 5), elements=st.floats(0, 100, width=32)),
+    waits=of_requests(np.float32, st.floats(0, 100, width=32)),
     inputs=st.lists(tensors(), max_size=3),
     outputs=st.lists(tensors(), max_size=2),
+    request_rows=of_requests(np.int32, st.integers(0, 2**31 - 1)),
+    is_pinned=of_requests(np.bool_, st.booleans()),
+    worker_tag=texts,
+    own_ids=st.lists(st.builds(OwnId, st.integers(0, 9), texts, st.integers(0, 2**31)), max_size=2),
+    content=st.sampled_from(Content),
 )
 
 
@@ -80,11 +109,14 @@ def test_what_is_encoded_is_decoded(sent: BatchRecords) -> None:
     """Every field, column and tensor of any datatype and shape survives, empty ones included."""
     received = decode(memoryview(b"".join(encode(sent))))
 
-    for name in ("model", "version", "digest", "worker", "generation"):
+    for name in ("model", "version", "digest", "worker", "generation", "worker_tag", "own_ids"):
         assert getattr(received, name) == getattr(sent, name)
     assert received.batches.dtype == BATCH_COLUMNS
     assert received.batches.tolist() == sent.batches.tolist()
-    assert received.waits.tolist() == sent.waits.tolist()
+    assert received.content is sent.content
+    for name in ("waits", "request_rows", "is_pinned"):
+        assert getattr(received, name).dtype == getattr(sent, name).dtype
+        assert getattr(received, name).tolist() == getattr(sent, name).tolist()
     assert plain(received.inputs) == plain(sent.inputs)
     assert plain(received.outputs) == plain(sent.outputs)
     assert received.rows == sum(sent.batches["rows"].tolist())
@@ -93,7 +125,16 @@ def test_what_is_encoded_is_decoded(sent: BatchRecords) -> None:
 def a_record(*inputs: NamedTensor) -> BatchRecords:
     """Return a record of no batches with some inputs."""
     batches = np.zeros(0, BATCH_COLUMNS)
-    return BatchRecords("m", "1", "d", 0, 1, batches, np.zeros(0, np.float32), list(inputs), [])
+    return of_batches(batches, *inputs)
+
+
+def of_batches(batches: NDArray[Any], *inputs: NamedTensor) -> BatchRecords:
+    """Return a record of some batches, whose requests have a row each."""
+    asked = int(batches["requests"].sum())
+    waits, each, none = np.zeros(asked, "f4"), np.ones(asked, "i4"), np.zeros(asked, np.bool_)
+    return BatchRecords(
+        "m", "1", "d", 0, 1, batches, waits, list(inputs), [], each, none, "ab12cd34", []
+    )
 
 
 def test_an_array_in_another_order_arrives_row_by_row() -> None:
@@ -113,3 +154,20 @@ def test_decoding_copies_no_numbers() -> None:
     [received] = decode(memoryview(message)).inputs
 
     assert np.shares_memory(received.array, np.frombuffer(message, np.uint8))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**53), st.integers(0, 4)), max_size=5))
+def test_each_request_has_the_number_after_its_batch_mates(noted: list[tuple[int, int]]) -> None:
+    """Numbers count up from the first one of each batch, whatever the batches before it had."""
+    batches = np.zeros(len(noted), BATCH_COLUMNS)
+    batches["first_id"] = [first for first, _ in noted]
+    batches["requests"] = [requests for _, requests in noted]
+
+    assert of_batches(batches).request_numbers.tolist() == [
+        first + at for first, requests in noted for at in range(requests)
+    ]
+
+
+def test_a_prediction_id_is_a_number_and_the_workers_tag() -> None:
+    """The number is written as it is read by `int(…, 16)`."""
+    assert prediction_id(0x5F1C, "ab12cd34") == "5f1c-ab12cd34"
