@@ -13,6 +13,8 @@ import orjson
 
 from server.config import ModelSettings
 from server.monitoring.checks import Check
+from server.release import route as release_route
+from server.release.route import ReleaseRoute
 
 FILE_NAME = "desired.json"
 
@@ -64,6 +66,9 @@ class ModelPlan:
     mirror_bp: int = 0
     """Share of the live version's batches whose rows are sent whole, however large, because a
     candidate is run on them; in basis points."""
+    release: ReleaseRoute | None = None
+    """The release state itself, None before there is one. Workers do without: it is for a control
+    that starts again and finds the store unreadable, or behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def encode(state: DesiredState) -> bytes:
                     "release_generation": plan.release_generation,
                     "canary": asdict(plan.canary) if plan.canary else None,
                     "mirror_bp": plan.mirror_bp,
+                    "release": release_route.to_json(plan.release) if plan.release else None,
                     "versions": {
                         version: {
                             **_plain(one),
@@ -129,7 +135,7 @@ def decode(message: bytes | memoryview) -> DesiredState:
             )
             for version, one in model["versions"].items()
         }
-        canary = model["canary"]
+        canary, release = model["canary"], model["release"]
         models[name] = ModelPlan(
             model["live"],
             versions,
@@ -137,6 +143,7 @@ def decode(message: bytes | memoryview) -> DesiredState:
             model["release_generation"],
             CanaryPlan(**canary) if canary else None,
             model["mirror_bp"],
+            release_route.from_json(release) if release else None,
         )
     return DesiredState(value["generation"], models, value["repository"], value["is_settled"])
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from server.config import ModelSettings
 from server.monitoring.checks import Check, Policy
+from server.release.route import Canary, ReleaseRoute, Shadow
 from server.wire.desired import (
     FILE_NAME,
+    CanaryPlan,
     DesiredState,
     ModelPlan,
     VersionPlan,
@@ -38,11 +40,24 @@ version_plans = st.builds(
     features=st.dictionaries(words, st.lists(words, max_size=3), max_size=2),
     checks=st.just(()) | st.just((Check("f", "x", 1, Policy.WARN, 0.0, None, False, ("a", "b")),)),
 )
+releases = st.builds(
+    ReleaseRoute,
+    words,
+    st.integers(1, 99),
+    live=words,
+    canary=st.none() | st.just(Canary("2", "bb", (100, 500), 1, 3.5, "7", "salt")),
+    shadows=st.just(()) | st.just((Shadow("3", "cc", 250, "8", 4.5),)),
+    refused=st.dictionaries(words, words, max_size=2),
+)
 model_plans = st.builds(
     ModelPlan,
     live=st.none() | words,
     versions=st.dictionaries(words, version_plans, max_size=2),
     pending=st.dictionaries(words, st.booleans(), max_size=2),
+    release_generation=st.integers(0, 99),
+    canary=st.none() | st.builds(CanaryPlan, words, st.integers(0, 10_000), words),
+    mirror_bp=st.integers(0, 10_000),
+    release=st.none() | releases,
 )
 states = st.builds(
     DesiredState,
