@@ -1,4 +1,4 @@
-"""Frames on the stream between control and a worker: a length, a kind, a payload.
+"""Frames on the streams between control and workers or shadow: a length, a kind, a payload.
 
 Decides where one message ends and the next begins, and the largest a message may be. Does not
 know what messages mean.
@@ -28,6 +28,16 @@ class Kind(IntEnum):
     """Worker to control: a question that a caller of the data port asked (JSON)."""
     ANSWER = 7
     """Control to worker: the answer to an ASK (JSON)."""
+    SHADOW_PLAN = 8
+    """Control to shadow: which candidates to compare with what (`shadow.py`)."""
+    MIRROR = 9
+    """Control to shadow: batch records, and the candidates to run on them (`shadow.py`)."""
+    SHADOW_RUN = 10
+    """Shadow to control: the candidate that it is about to run, or that it runs none (JSON)."""
+    SHADOW_EVIDENCE = 11
+    """Shadow to control: counts to add, and samples of mismatches (`shadow.py`)."""
+    SHADOW_STATUS = 12
+    """Shadow to control: how it is (JSON)."""
 
 
 def frame(kind: Kind, *parts: bytes | memoryview) -> bytes:

@@ -1,0 +1,89 @@
+"""How a candidate's answers are held to the live ones: tolerances, segments, what is not shown.
+
+Decides what there is to declare and how it travels. The names of features have been found in the
+model's signature by then (`repository/intake_rules.py`). How a pair is judged by these rules is in
+`shadow/comparison.py`. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+MAX_SEGMENT_FEATURES = 8
+MAX_SEGMENT_VALUES = 16
+OTHER = "other"
+"""The segment of all values that are not declared."""
+
+
+class Scores(StrEnum):
+    """What the values of a row of an output of floats are."""
+
+    CLASSES = "classes"
+    """A score for each class: which is the largest matters."""
+    VALUES = "values"
+    """Numbers of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRule:
+    """How one output is compared; None leaves it to its datatype and shape."""
+
+    rtol: float | None = None
+    """Difference that is tolerated, as a share of the live value."""
+    atol: float | None = None
+    """Difference that is tolerated beside that."""
+    scores: Scores | None = None
+    threshold: float | None = None
+    """Of an output with one score a row: from here on, its label is another one."""
+    is_ignored: bool = False
+    """Whether it is not compared at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A feature by whose values pairs are counted apart."""
+
+    feature: str
+    tensor: str
+    place: int
+    """Position of the value in a row of the tensor."""
+    values: tuple[str | int, ...]
+    """Those that are counted: text of text, whole numbers of numbers. All others are OTHER."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRules:
+    """All rules of one model."""
+
+    outputs: Mapping[str, OutputRule] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    redacted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Positions in a row that samples do not show, by input; none means the whole input."""
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the columns of an input, where they are known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rules as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "ShadowRules":
+        """Read what `to_json` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not such a value.
+
+        """
+        return cls(
+            {
+                name: OutputRule(**{**rule, "scores": rule["scores"] and Scores(rule["scores"])})
+                for name, rule in value["outputs"].items()
+            },
+            tuple(Segment(**{**one, "values": tuple(one["values"])}) for one in value["segments"]),
+            {name: tuple(places) for name, places in value["redacted"].items()},
+            {name: tuple(columns) for name, columns in value["features"].items()},
+        )
+
+
+NO_RULES = ShadowRules()

@@ -1,0 +1,39 @@
+"""Rules of comparison travel as JSON and come out as they were."""
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.release.shadow_rules import OutputRule, Scores, Segment, ShadowRules
+
+names = st.text(max_size=5)
+numbers = st.none() | st.floats(0, 10)
+
+output_rules = st.builds(
+    OutputRule,
+    rtol=numbers,
+    atol=numbers,
+    scores=st.none() | st.sampled_from(Scores),
+    threshold=numbers,
+    is_ignored=st.booleans(),
+)
+segments = st.builds(
+    Segment,
+    feature=names,
+    tensor=names,
+    place=st.integers(0, 9),
+    values=st.lists(names).map(tuple) | st.lists(st.integers(-5, 5)).map(tuple),
+)
+shadow_rules = st.builds(
+    ShadowRules,
+    outputs=st.dictionaries(names, output_rules, max_size=3),
+    segments=st.lists(segments, max_size=3).map(tuple),
+    redacted=st.dictionaries(names, st.lists(st.integers(0, 9)).map(tuple), max_size=3),
+    features=st.dictionaries(names, st.lists(names).map(tuple), max_size=3),
+)
+
+
+@given(shadow_rules)
+def test_what_is_written_is_read(rules: ShadowRules) -> None:
+    """Every rule survives the way through JSON."""
+    assert ShadowRules.from_json(orjson.loads(orjson.dumps(rules.to_json()))) == rules
