@@ -195,6 +195,59 @@ def crashing() -> bytes:
     )
 
 
+def classifier(boundary: float = 0.0) -> bytes:
+    """Tell whether the first of two numbers is above a boundary: label, and both probabilities."""
+    return model(
+        [
+            helper.make_node("Slice", ["x", "zero", "one", "one"], ["first"]),
+            helper.make_node("Sub", ["first", "boundary"], ["above"]),
+            helper.make_node("Sigmoid", ["above"], ["yes"]),
+            helper.make_node("Sub", ["whole", "yes"], ["no"]),
+            helper.make_node("Concat", ["no", "yes"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+        ],
+        [tensor("x", FLOAT, ("N", 2))],
+        [
+            tensor("label", TensorProto.INT64, ("N",)),
+            tensor("probabilities", FLOAT, ("N", 2)),
+        ],
+        {
+            "zero": np.array([0], np.int64),
+            "one": np.array([1], np.int64),
+            "boundary": np.array([[boundary]], np.float32),
+            "whole": np.ones((1, 1), np.float32),
+        },
+    )
+
+
+def rooted() -> bytes:
+    """Answer with the root of x, which is NaN below zero."""
+    return model(
+        [helper.make_node("Sqrt", ["x"], ["y"])],
+        [tensor("x", FLOAT, ("N", 3))],
+        [tensor("y", FLOAT, ("N", 3))],
+    )
+
+
+def hoarding(times: int = 1) -> bytes:
+    """Answer with x, after filling as many numbers of 4 bytes as the largest x says, `times`."""
+    kind = TensorProto.INT64
+    return model(
+        [
+            helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            helper.make_node("Mul", ["largest", "times"], ["size"]),
+            helper.make_node("Reshape", ["size", "one"], ["shape"]),
+            helper.make_node("ConstantOfShape", ["shape"], ["filled"]),
+            helper.make_node("ReduceMax", ["filled"], ["nothing"], keepdims=0),
+            helper.make_node("Cast", ["nothing"], ["none"], to=kind),
+            helper.make_node("Add", ["x", "none"], ["y"]),
+        ],
+        [tensor("x", kind, ("N", 1))],
+        [tensor("y", kind, ("N", 1))],
+        {"one": np.ones(1, np.int64), "times": np.array(times, np.int64)},
+    )
+
+
 def with_external_data(folder: Path, offset: float = 1.0) -> None:
     """Write an affine model whose weights lie in a file of their own, weights.bin."""
     proto = onnx.load_from_string(
