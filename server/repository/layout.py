@@ -39,8 +39,9 @@ class VersionFolder:
 
     path: Path
     files: tuple[str, ...]
-    """Relative paths of regular files, sorted; sidecars included."""
+    """Relative paths of regular files, sorted; sidecars included, but for the profile."""
     fingerprint: Fingerprint
+    """Of all files, the profile included."""
     problem: str = ""
     """Why it cannot be staged as it is; empty if it can."""
 
@@ -118,14 +119,15 @@ def scan_model(path: Path, real_root: Path) -> ModelFolder:
 
 def _scan_version(path: Path, real_root: Path) -> VersionFolder:
     try:
-        if not _is_inside(path, real_root):
+        if not is_inside(path, real_root):
             raise ValueError("it is behind a link that leads out of the repository")
         entries = sorted(_files(path, real_root))
     except OSError as error:
         return VersionFolder(path, (), (), f"it cannot be read: {error.strerror}")
     except ValueError as error:
         return VersionFolder(path, (), (), str(error))
-    return VersionFolder(path, tuple(entry[0] for entry in entries), tuple(entries))
+    files = tuple(entry[0] for entry in entries if entry[0] != PROFILE_FILE)
+    return VersionFolder(path, files, tuple(entries))
 
 
 def _files(folder: Path, real_root: Path) -> Iterator[tuple[str, int, int, int, int]]:
@@ -142,7 +144,11 @@ def _files(folder: Path, real_root: Path) -> Iterator[tuple[str, int, int, int, 
                 continue
             path = Path(entry.path)
             relative = path.relative_to(folder).as_posix()
-            if entry.is_symlink() and not _is_inside(path, real_root):
+            if relative == PROFILE_FILE:
+                # Whatever it is, the model can be served: `reference.py` says if it is of use.
+                yield _fingerprint_of(relative, _status_inside(path, real_root))
+                continue
+            if entry.is_symlink() and not is_inside(path, real_root):
                 raise ValueError(
                     f"'{_printable(relative)}' is a link that leads out of the repository"
                 )
@@ -167,8 +173,22 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # A link that goes in a circle leads nowhere.
 
 
-def _is_inside(path: Path, real_root: Path) -> bool:
+def is_inside(path: Path, real_root: Path) -> bool:
+    """Whether `path` leads to somewhere below `real_root`, a path without links.
+
+    Raises:
+        OSError: it leads nowhere.
+
+    """
     return Path(os.path.realpath(path, strict=True)).is_relative_to(real_root)
+
+
+def _status_inside(path: Path, real_root: Path) -> os.stat_result:
+    """Return the status of what `path` leads to; of the link itself if that is out of bounds."""
+    try:
+        return path.stat() if is_inside(path, real_root) else path.lstat()
+    except OSError:
+        return path.lstat()
 
 
 def _printable(name: str) -> str:
@@ -182,4 +202,8 @@ def _fingerprint(path: Path, relative: str) -> tuple[str, int, int, int, int]:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"'{relative}' is not a regular file")
+    return _fingerprint_of(relative, status)
+
+
+def _fingerprint_of(relative: str, status: os.stat_result) -> tuple[str, int, int, int, int]:
     return relative, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -7,6 +7,7 @@ with a note. Writing one is all or nothing, for control may be looking.
 
 import os
 import secrets
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from server.errors import ProfileInvalid
 from server.monitoring.fitting import differences, in_words
 from server.monitoring.profile import Profile
 from server.monitoring.profile_reading import MAX_BYTES, read_profile
-from server.repository.layout import PROFILE_FILE
+from server.repository.layout import PROFILE_FILE, is_inside
 from server.tensors import Signature
 
 
@@ -48,6 +49,9 @@ def load_profile(path: Path) -> Profile:
 
     """
     try:
+        # To open a pipe would wait for somebody who writes to it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ProfileInvalid("it is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -64,10 +68,11 @@ def find_reference(
 
     `folder` is that of the version, models/<name>/<version>; `digest` is of its files.
     """
-    try:
-        profile = load_profile(folder / PROFILE_FILE)
-    except FileNotFoundError:
+    path = folder / PROFILE_FILE
+    if not os.path.lexists(path):
         return NO_REFERENCE
+    try:
+        profile = _load_inside(path, folder.parents[1])
     except ProfileInvalid as error:
         return Reference(error=f"{PROFILE_FILE} is not used: {error}")
     found = differences(profile, folder.parent.name, signature, features)
@@ -77,6 +82,21 @@ def find_reference(
     if profile.digest != digest:
         return Reference(profile, note=f"{PROFILE_FILE} was made with other files of this model")
     return Reference(profile)
+
+
+def _load_inside(path: Path, root: Path) -> Profile:
+    """Read a profile from somewhere below `root`, the repository.
+
+    Raises:
+        ProfileInvalid: it is not one, lies elsewhere, or cannot be read.
+
+    """
+    try:
+        if not is_inside(path, root.resolve()):
+            raise ProfileInvalid("it is a link that leads out of the repository")
+        return load_profile(path)
+    except OSError as error:
+        raise ProfileInvalid(f"it cannot be read: {error.strerror}") from None
 
 
 def save_profile(path: Path, profile: Profile) -> None:

@@ -24,6 +24,7 @@ from server.errors import ModelInvalid
 from server.repository.layout import (
     GOLDEN_FILE,
     MANIFEST_FILE,
+    PROFILE_FILE,
     SIDECARS,
     VersionFolder,
 )
@@ -144,6 +145,7 @@ def _check_manifest(folder: VersionFolder, hashes: Mapping[str, str]) -> None:
             f'{MANIFEST_FILE} must be JSON of the form {{"files": {{"model.onnx": "<SHA-256>"}}}}',
             fix=fix,
         ) from None
+    wanted.pop(PROFILE_FILE, None)  # It may change while the model stays, and has its own hash.
     for name, digest in wanted.items():
         if name not in hashes:
             raise ModelInvalid(f"'{name}' is in {MANIFEST_FILE} and is missing", fix=fix)

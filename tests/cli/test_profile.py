@@ -1,6 +1,7 @@
 """`tidegate profile`: a profile is made, written and drawn, or it is said why not."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_it_can_be_written_elsewhere(version: Path, repository: Path, data: Path
     assert done.exit_code == 0
     assert load_profile(path).model == "m"
     assert not (version / PROFILE_FILE).exists()
+
+
+def test_what_is_in_its_place_is_replaced_and_never_waited_for(
+    version: Path, repository: Path, data: Path
+) -> None:
+    """A pipe beside a version is no profile, and does not keep one from being made."""
+    os.mkfifo(version / PROFILE_FILE)
+    shown = profile("show", "m", "1", "--repository", repository)
+    assert "is no profile: it is not a regular file" in shown.stderr
+    assert profile("build", "m", "1", "--data", data, "--repository", repository).exit_code == 0
+
+    assert load_profile(version / PROFILE_FILE).model == "m"
 
 
 def test_labels_make_a_score(tmp_path: Path) -> None:

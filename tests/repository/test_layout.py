@@ -313,6 +313,55 @@ def test_what_is_no_regular_file_is_refused(
     assert version_of(repository).problem == "'odd' is not a regular file"
 
 
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder_with_a_pipe(path: Path) -> None:
+    path.mkdir()
+    os.mkfifo(path / "odd")
+
+
+def link_out(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def link_to_nowhere(path: Path) -> None:
+    path.symlink_to("gone")
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    "place", [pipe, folder_with_a_pipe, link_out, link_to_nowhere, link_to_itself]
+)
+def test_no_profile_spoils_its_version(repository: Path, place: Callable[[Path], None]) -> None:
+    """Whatever is in the place of one is noticed, and is no file of the model."""
+    folder = put(repository, "m", 1, b"x")
+    before = version_of(repository)
+    place(folder / "profile.json")
+
+    found = version_of(repository)
+    assert (found.problem, found.files) == ("", ("model.onnx",))
+    assert found.fingerprint != before.fingerprint
+    assert version_of(repository) == found
+
+
+def test_a_profile_is_followed_through_a_link(repository: Path) -> None:
+    """A mount changes what a link leads to, and not the link."""
+    folder = put(repository, "m", 1, b"x")
+    (repository / "m" / "..data").mkdir()
+    target = repository / "m" / "..data" / "profile.json"
+    target.write_bytes(b"a")
+    (folder / "profile.json").symlink_to("../..data/profile.json")
+    before = version_of(repository)
+    target.write_bytes(b"ab")
+
+    assert version_of(repository).fingerprint != before.fingerprint
+
+
 def test_a_file_name_that_is_not_utf8_is_refused(repository: Path) -> None:
     """Stray bytes in a file's name, which no digest or answer could carry, are told as text."""
     folder = put(repository, "m", 1, b"x")

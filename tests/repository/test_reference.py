@@ -85,14 +85,37 @@ def test_a_damaged_profile_is_refused_with_the_reason(
 
 
 def test_a_profile_that_cannot_be_read_is_refused(folder: Path) -> None:
-    """A folder of that name, or a file that is somebody else's."""
-    (folder / PROFILE_FILE).mkdir()
-    assert find(folder)[1] == ["profile.json is not used: it cannot be read: Is a directory"]
-    (folder / PROFILE_FILE).rmdir()
+    """A file that is somebody else's."""
     save_profile(folder / PROFILE_FILE, profiles.profile())
     (folder / PROFILE_FILE).chmod(0)
     with without_root_rights():
         assert find(folder)[1] == ["profile.json is not used: it cannot be read: Permission denied"]
+
+
+def test_what_is_no_regular_file_is_not_opened(folder: Path) -> None:
+    """A pipe would never end, and a folder has nothing to read."""
+    path = folder / PROFILE_FILE
+    reason = ["profile.json is not used: it is not a regular file"]
+    path.mkdir()
+    assert find(folder)[1] == reason
+    path.rmdir()
+    os.mkfifo(path)
+    assert find(folder)[1] == reason
+
+
+def test_a_link_is_followed_inside_the_repository_only(folder: Path, tmp_path: Path) -> None:
+    """Mounts are full of links; one that leads elsewhere, or nowhere, is told."""
+    path = folder / PROFILE_FILE
+    for place, reason in (
+        (folder.parent / "..data", ""),
+        (tmp_path / "elsewhere", "it is a link that leads out of the repository"),
+        (folder / "gone", "it cannot be read: No such file or directory"),
+    ):
+        if place.name != "gone":
+            save_profile(place, profiles.profile())
+        path.symlink_to(place)
+        assert find(folder)[1] == ([f"profile.json is not used: {reason}"] if reason else [])
+        path.unlink()
 
 
 def test_a_profile_is_written_whole_or_not_at_all(

@@ -291,6 +291,16 @@ def test_a_version_is_held_to_its_manifest(
     assert list((tmp_path / "store").iterdir()) == []
 
 
+def test_a_manifest_says_nothing_of_the_profile(repository: Path, store: Store) -> None:
+    """A profile may be made anew while the model stays, and has a hash of its own."""
+    manifest = {"files": {"model.onnx": sha(b"model"), "profile.json": sha(b"the first")}}
+    files = {"model.onnx": b"model", "manifest.json": json.dumps(manifest).encode()}
+    alone = store.stage(put_files(repository, files))
+    files["profile.json"] = b"the second"
+
+    assert store.stage(put_files(repository, files)) == alone
+
+
 def test_a_manifest_of_half_a_file_is_refused(repository: Path, store: Store) -> None:
     """A manifest that is still being written is no JSON, which is told."""
     folder = put_files(repository, {"model.onnx": b"model", "manifest.json": b'{"files": {'})
