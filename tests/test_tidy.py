@@ -48,7 +48,7 @@ ONLY_IN = {
         "controlplane/store_metrics.py",
     },
     "pyarrow": {"reference/parquet_table.py"},
-    "pydantic": {"config.py", "repository/model_settings.py"},
+    "pydantic": {"config.py", "release/gate_settings.py", "repository/model_settings.py"},
     "rich": {
         "cli/doctor.py",
         "cli/drift.py",

@@ -101,7 +101,7 @@ def ratio_interval(splits: Sequence[Split], alpha: float) -> Interval:
         return Interval(0.0, math.inf)
 
     def is_possible(log_ratio: float) -> bool:
-        return _log_e_of_ratio(known, log_ratio) <= -math.log(alpha)
+        return _log_e(known, log_ratio) <= -math.log(alpha)
 
     best = _log(best_ratio(known))
     low = _border(best, -_FARTHEST_LOG_RATIO, is_possible)
@@ -114,12 +114,17 @@ def ratio_interval(splits: Sequence[Split], alpha: float) -> Interval:
 
 def is_ratio_below(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
     """Say whether the ratio is surely below `ratio`."""
-    return best_ratio(splits) < ratio and _is_ratio_out(splits, ratio, alpha)
+    return best_ratio(splits) < ratio and log_e_of_ratio(splits, ratio) > -math.log(alpha)
 
 
 def is_ratio_above(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
     """Say whether the ratio is surely above `ratio`."""
-    return best_ratio(splits) > ratio and _is_ratio_out(splits, ratio, alpha)
+    return best_ratio(splits) > ratio and log_e_of_ratio(splits, ratio) > -math.log(alpha)
+
+
+def log_e_of_ratio(splits: Sequence[Split], ratio: float) -> float:
+    """Return the logarithm of the evidence of all periods that the ratio is not `ratio`."""
+    return _log_e(_comparable(splits), _log(ratio))
 
 
 def best_ratio(splits: Sequence[Split]) -> float:
@@ -190,10 +195,6 @@ def _log(ratio: float) -> float:
     return max(-_FARTHEST_LOG_RATIO, min(math.log(ratio), _FARTHEST_LOG_RATIO))
 
 
-def _is_ratio_out(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
-    return _log_e_of_ratio(_comparable(splits), _log(ratio)) > -math.log(alpha)
-
-
 def _mixture(events: float, others: float) -> float:
     """Return the logarithm of the chance of the counts when any rate is possible."""
     ours, theirs = events + 0.5, others + 0.5
@@ -215,7 +216,7 @@ def _share_at(split: Split, log_ratio: float) -> float:
     return 1.0 / (1.0 + math.exp(-odds)) if odds > -500.0 else 0.0
 
 
-def _log_e_of_ratio(splits: Sequence[Split], log_ratio: float) -> float:
+def _log_e(splits: Sequence[Split], log_ratio: float) -> float:
     return sum(
         log_e_value(split.ours, split.others, _share_at(split, log_ratio)) for split in splits
     )

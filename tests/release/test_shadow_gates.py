@@ -1,0 +1,212 @@
+"""The gates of a shadow: which counts each takes, and when they decide nothing."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from server.release.evidence import ShadowEvidence
+from server.release.gate_settings import GateSettings
+from server.release.gates import Reading, Report, Verdict
+from server.release.shadow_gates import judge_shadow
+from tests.support.evidence import shadow_evidence, spread
+
+SETTINGS = GateSettings()
+
+
+@dataclass
+class Labels:
+    """Labels of rows that both versions answered."""
+
+    live_only: int
+    candidate_only: int
+    rows: int
+
+
+def judge(evidence: ShadowEvidence, settings: GateSettings = SETTINGS, **more: object) -> Report:
+    """Judge a model that answers labels."""
+    return judge_shadow(evidence, settings, **{"has_labels": True, **more})  # type: ignore[arg-type]
+
+
+def reading(report: Report, gate: str) -> Reading:
+    return next(one for one in report.readings if one.gate == gate)
+
+
+def verdict(evidence: ShadowEvidence, gate: str, settings: GateSettings = SETTINGS) -> Verdict:
+    return reading(judge(evidence, settings), gate).verdict
+
+
+def test_an_equal_candidate_passes_every_gate() -> None:
+    """Labels are not asked for, so that their gate is not there."""
+    report = judge(shadow_evidence())
+
+    assert report.verdict is Verdict.PASS
+    assert [one.gate for one in report.readings] == [
+        "disagreement",
+        "errors",
+        "faults",
+        "slow",
+        "scores",
+    ]
+
+
+def test_without_pairs_there_is_no_data() -> None:
+    """Neither pass nor fail, in no gate."""
+    report = judge(ShadowEvidence())
+
+    assert {one.verdict for one in report.readings} == {Verdict.NO_DATA}
+    assert report.verdict is Verdict.NO_DATA
+
+
+def test_three_in_a_hundred_flips_fail_a_budget_of_two() -> None:
+    """And one in two hundred passes."""
+    assert verdict(shadow_evidence(10_000, label_flip=300), "disagreement") is Verdict.FAIL
+    assert verdict(shadow_evidence(10_000, label_flip=50), "disagreement") is Verdict.PASS
+
+
+def test_scores_that_move_are_no_disagreement_of_a_model_with_labels() -> None:
+    """A new training run moves all of them; of a model of numbers, they are the answer."""
+    moved = shadow_evidence(5000, out_of_tolerance=4000, rank_flip=500, near_boundary=300)
+    by_values = GateSettings.model_validate({"disagreement": {"counts": "values"}})
+
+    assert verdict(moved, "disagreement") is Verdict.PASS
+    assert verdict(moved, "disagreement", by_values) is Verdict.FAIL
+    numbers = judge(moved, has_labels=False)
+    assert reading(numbers, "disagreement").events == 4500
+
+
+def test_noise_of_the_live_version_is_taken_off() -> None:
+    """A model that draws its answers at random disagrees with itself as much."""
+    evidence = shadow_evidence(10_000, label_flip=1000)
+    evidence.noise = Counter(same=900, label_flip=100)
+
+    found = reading(judge(evidence), "disagreement")
+    assert found.verdict is not Verdict.FAIL
+    assert "the live version itself differs in 100 of 1,000 pairs" in found.words
+    evidence.pairs = Counter(same=6000, label_flip=4000)
+    assert verdict(evidence, "disagreement") is Verdict.FAIL
+
+
+def test_nobody_fails_before_the_noise_is_known() -> None:
+    """What is not known of the live version could be it; whoever agrees passes all the same."""
+    unknown = shadow_evidence(1000, noise=19, label_flip=500)
+
+    found = reading(judge(unknown), "disagreement")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "19 of 20 pairs" in found.words
+    unknown.noise["same"] += 1
+    assert verdict(unknown, "disagreement") is Verdict.FAIL
+    assert verdict(shadow_evidence(1000, noise=0), "disagreement") is Verdict.PASS
+
+
+def test_a_segment_fails_the_candidate_for_all() -> None:
+    """By its own budget or its feature's; it need not pass."""
+    evidence = shadow_evidence(20_000, label_flip=60)
+    evidence.segments = {
+        "sex=f": Counter(same=19_000, label_flip=10),
+        "sex=m": Counter(same=500, label_flip=50),
+        "sex=x": Counter(same=3),
+    }
+
+    found = reading(judge(evidence), "disagreement")
+    assert found.verdict is Verdict.FAIL
+    assert "in segment sex=m 50 of 550 pairs differ, budget 0.02" in found.words
+    for allowed in ("sex", "sex=m"):
+        table = {"disagreement": {"segments": {allowed: 0.2}}}
+        assert verdict(evidence, "disagreement", GateSettings.model_validate(table)) is Verdict.PASS
+
+
+def test_rows_that_cannot_be_answered_are_errors() -> None:
+    """Whatever kind; they are named."""
+    found = reading(judge(shadow_evidence(5000, nan=100, error=50, timeout=5)), "errors")
+
+    assert found.verdict is Verdict.FAIL
+    assert "100 nan, 50 error, 5 timeout" in found.words
+    assert verdict(shadow_evidence(5000, error=2), "errors") is Verdict.PASS
+
+
+def test_one_crash_keeps_a_candidate_from_passing_and_three_end_it() -> None:
+    """Even if no pair came of it: live, it would take a worker with it."""
+    once, often = shadow_evidence(), ShadowEvidence(findings=Counter(crash=2, hang=1))
+    once.findings["crash"] += 1
+
+    assert reading(judge(once), "faults").words.endswith("1 crash")
+    assert judge(once).verdict is Verdict.INCONCLUSIVE
+    assert reading(judge(often), "faults").verdict is Verdict.FAIL
+    assert judge(often).verdict is Verdict.FAIL
+    assert reading(judge(shadow_evidence(400)), "faults").more == 600
+
+
+def test_a_candidate_that_takes_much_longer_is_slow() -> None:
+    """In far more batches than the live version; a few of many are neither."""
+    slow, alike, few = (shadow_evidence(judged=2000) for _ in range(3))
+    slow.candidate_only_slow, slow.live_only_slow = 400, 10
+    alike.candidate_only_slow = alike.live_only_slow = 300
+    few.candidate_only_slow = 4
+
+    assert verdict(slow, "slow") is Verdict.FAIL
+    assert verdict(alike, "slow") is Verdict.PASS
+    assert verdict(few, "slow") is Verdict.PASS
+    assert verdict(shadow_evidence(judged=40), "slow") is Verdict.INCONCLUSIVE
+    assert verdict(shadow_evidence(judged=0), "slow") is Verdict.NO_DATA
+
+
+def test_scores_are_held_to_the_live_ones() -> None:
+    """A distribution that moves far fails, one that moves little passes."""
+    far, near, none = (shadow_evidence(20_000) for _ in range(3))
+    far.candidate_scores, near.candidate_scores = spread(20_000, 0.1), spread(20_000, 0.002)
+    none.candidate_scores = none.live_scores = [0] * 200
+
+    assert verdict(far, "scores") is Verdict.FAIL
+    assert verdict(near, "scores") is Verdict.PASS
+    assert "scores" not in {one.gate for one in judge(none).readings}
+    assert reading(judge(shadow_evidence(1000)), "scores").more == pytest.approx(2000, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("losses", "gains", "rows", "expected"),
+    [
+        (0, 0, 1000, Verdict.PASS),
+        (100, 100, 5000, Verdict.PASS),
+        (60, 20, 1200, Verdict.FAIL),
+        (60, 20, 199, Verdict.INCONCLUSIVE),
+        (0, 0, 900, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_labels_judge_who_is_right(losses: int, gains: int, rows: int, expected: Verdict) -> None:
+    """Equal versions pass, two in a hundred worse fails; few labels decide nothing."""
+    report = judge(shadow_evidence(), labels=Labels(losses, gains, rows))
+
+    assert reading(report, "accuracy").verdict is expected
+
+
+def test_labels_hold_nothing_up_unless_they_are_required() -> None:
+    """They may never come."""
+    required = GateSettings.model_validate({"accuracy": {"required": True}})
+
+    assert judge(shadow_evidence(), labels=Labels(0, 0, 3)).verdict is Verdict.PASS
+    assert judge(shadow_evidence(), required).verdict is Verdict.INCONCLUSIVE
+    assert judge(shadow_evidence(), required, labels=Labels(0, 0, 2000)).verdict is Verdict.PASS
+
+
+def test_too_many_dropped_batches_decide_nothing() -> None:
+    """What was compared does not stand for what was asked; faults still count."""
+    evidence = shadow_evidence(10_000, label_flip=5000)
+    evidence.dropped = Counter(queue_full=2500, pressure=1)
+    evidence.findings = Counter(crash=3)
+
+    report = judge(evidence)
+    assert reading(report, "disagreement").verdict is Verdict.INCONCLUSIVE
+    assert "2,501 of 10,000 sampled batches dropped (2500 queue_full, 1 pressure)" in (
+        reading(report, "errors").words
+    )
+    assert reading(report, "faults").verdict is Verdict.FAIL
+
+
+def test_a_gate_that_is_off_is_not_looked_at() -> None:
+    """And the others have more of the chance of a false failure."""
+    off = GateSettings.model_validate({"off": ["disagreement", "scores"]})
+    report = judge(shadow_evidence(10_000, label_flip=5000), off)
+
+    assert report.verdict is Verdict.PASS
+    assert [one.gate for one in report.readings] == ["errors", "faults", "slow"]
