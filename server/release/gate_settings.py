@@ -172,3 +172,18 @@ def _check_times(min_seconds: float, max_seconds: float) -> None:
             f"max_seconds: expected at least min_seconds, which is {min_seconds:g}, "
             f"got {max_seconds:g}"
         )
+
+
+NAMES: tuple[str, ...] = tuple(
+    name
+    for table in (
+        GateSettings,
+        CanarySettings,
+        DisagreementGate,
+        SlowGate,
+        ScoresGate,
+        AccuracyGate,
+    )
+    for name in table.model_fields
+)
+"""Every name in both tables and in those within them."""

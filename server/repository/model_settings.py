@@ -4,6 +4,7 @@ Decides the order and the form of model.toml. Reads the two files; everything el
 """
 
 import contextlib
+import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.config import CheckPolicy, ModelSettings, line_of
 from server.errors import InvalidRequest, ModelInvalid
+from server.release.gate_settings import NAMES, CanarySettings, GateSettings
 from server.repository import triton_config
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
 
@@ -51,14 +53,18 @@ class CheckTable(BaseModel):
 
 
 class _ModelFile(ModelSettings):
-    """model.toml: any of the settings, and what is known of the inputs and their values."""
+    """model.toml: any of the settings, what is known of the inputs, and what is held to what."""
 
     inputs: dict[str, _Input] = Field(default_factory=dict)
     checks: dict[str, CheckTable] = Field(default_factory=dict)
+    gates: GateSettings | None = None
+    canary: CanarySettings = CanarySettings()
 
 
-_TABLES = {"inputs", "checks"}
+_TABLES = {"inputs", "checks", "gates", "canary"}
 """What model.toml holds beside settings."""
+
+_KNOWN_NAMES = (*_ModelFile.model_fields, *CheckTable.model_fields, *NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,9 @@ class ModelSetup:
     warnings: tuple[str, ...] = ()
     checks: Mapping[str, CheckTable] = field(default_factory=dict)
     """What values are held to, by feature."""
+    gates: GateSettings | None = None
+    """What a candidate is held to; None if the model's files do not say."""
+    canary: CanarySettings = field(default_factory=CanarySettings)
 
 
 def read_setup(
@@ -111,6 +120,8 @@ def read_setup(
         {name: one.features for name, one in file.inputs.items()},
         tuple(triton.warnings),
         file.checks,
+        file.gates,
+        file.canary,
     )
 
 
@@ -141,6 +152,9 @@ def _first(error: ValidationError) -> str:
     detail = error.errors(include_url=False, include_context=False)[0]
     key = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(detail["loc"][-1]), _KNOWN_NAMES, n=1)
+        return f"{key}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")
     return f"{key}: {message[:1].lower()}{message[1:]}, got {str(detail['input'])[:80]!r}"
 
 

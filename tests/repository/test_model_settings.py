@@ -74,6 +74,27 @@ def test_checks_are_read_by_feature(tmp_path: Path) -> None:
     assert found.settings.check_policy == "warn"
 
 
+def test_what_a_candidate_is_held_to_is_read_from_two_tables(tmp_path: Path) -> None:
+    """Without them, the defaults hold, and it is known that the model's files do not say."""
+    toml = """
+        release = "automatic"
+        [gates]
+        off = ["scores"]
+        disagreement.budget = 0.05
+        [canary]
+        steps = [500, 5000]
+    """
+    found = setup(tmp_path, toml)
+
+    assert found.gates is not None
+    assert found.gates.off == ("scores",)
+    assert found.gates.disagreement.budget == 0.05
+    assert found.canary.steps == (500, 5000)
+    assert found.settings.release == "automatic"
+    (tmp_path / "model.toml").write_text("threads = 2")
+    assert setup(tmp_path) == ModelSetup(DEFAULTS)
+
+
 def test_a_source_changes_only_what_it_names(tmp_path: Path) -> None:
     """Each source sets one thing, and all of them hold at once."""
     found = setup(
@@ -124,7 +145,7 @@ def test_what_else_the_files_say_is_kept(tmp_path: Path) -> None:
         ("max_rows = 'many'", "model.toml, line 1: max_rows: input should be a valid integer"),
         (
             "threads = 2\nmax_row = 5",
-            "model.toml, line 2: max_row: extra inputs are not permitted, got '5'",
+            "model.toml, line 2: max_row: unknown setting; did you mean max_rows?",
         ),
         (
             'version_policy = "newest"',
@@ -133,7 +154,7 @@ def test_what_else_the_files_say_is_kept(tmp_path: Path) -> None:
         ),
         ("max_delay_ms = nan", "line 1: max_delay_ms: input should be a finite number, got 'nan'"),
         ("execution = 'gpu'", "execution: input should be 'auto', 'inline' or 'thread', got 'gpu'"),
-        ("port = 8000", "line 1: port: extra inputs are not permitted, got '8000'"),
+        ("port = 8000", "line 1: port: unknown setting"),
         (
             "threads = 1\n[inputs.x]\nfeatures = 'a'",
             "line 2: inputs.x.features: input should be a valid list, got 'a'",
@@ -153,8 +174,21 @@ def test_what_else_the_files_say_is_kept(tmp_path: Path) -> None:
         ),
         (
             "[checks.x]\nminimun = 1",
-            "line 1: checks.x.minimun: extra inputs are not permitted, got '1'",
+            "line 1: checks.x.minimun: unknown setting; did you mean minimum?",
         ),
+        (
+            "[gates.disagrement]\nbudget = 0.1",
+            "line 1: gates.disagrement: unknown setting; did you mean disagreement?",
+        ),
+        (
+            "threads = 1\n[gates]\nslow.budgt = 1",
+            "line 2: gates.slow.budgt: unknown setting; did you mean budget?",
+        ),
+        (
+            "[gates]\nmin_seconds = 60\nmax_seconds = 5.5",
+            "line 1: gates: max_seconds: expected at least min_seconds, which is 60, got 5.5",
+        ),
+        ("[canary]\nsteps = [5, 5]", "line 1: canary.steps: steps[1]: expected more than 5, got 5"),
         ("max_rows = ", "model.toml: Invalid value (at end of document)"),
         ("threads = 1\nmax_rows 5", "(at line 2, column 10)"),
         (f"max_rows = {'9' * 5000}", "model.toml: Exceeds the limit (4300 digits)"),
