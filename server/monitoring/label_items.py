@@ -148,9 +148,15 @@ def label_json(label: Label) -> str:
     return orjson.dumps(label).decode()
 
 
+def read_label(kept: str) -> Label:
+    """Read a label as `label_json` wrote it."""
+    label: Label = orjson.loads(kept)
+    return label
+
+
 def same_label(label: Label, kept: str) -> bool:
     """Say whether a label is the one that is kept; 1 and 1.0 are, 1 and true are not."""
-    before = orjson.loads(kept)
+    before = read_label(kept)
     return (isinstance(label, bool) is isinstance(before, bool)) and bool(label == before)
 
 

@@ -13,11 +13,12 @@ Does not know where blocks are kept, nor what labels are.
 
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import orjson
@@ -113,6 +114,16 @@ class PredictionBlock:
         return int(self.requests["rows"].sum())
 
     @property
+    def kind(self) -> int:
+        """Stands for how labels are held to its rows: blocks of one kind may become one.
+
+        What a class is called is learned as answers come. A row must go on being judged as it was
+        when its label was counted, or the label could not be taken back.
+        """
+        described = [self.plan.to_json(), sorted(self.names.of_places.items()), self.segments]
+        return crc32(orjson.dumps(described))
+
+    @property
     def span_us(self) -> tuple[int, int]:
         """The first and the last moment of its requests."""
         times = self.requests["at_us"]
@@ -200,21 +211,13 @@ HOUR_US = 3_600_000_000
 
 
 def joined(blocks: Sequence[PredictionBlock]) -> PredictionBlock:
-    """Return one block of the requests of all, in order, which have one plan and the same segments.
+    """Return one block of the requests of all, in order, which are of one kind.
 
     Their words may differ: later blocks have words that earlier ones had not seen.
     """
     first = blocks[0]
-    names, words = Names(), {}  # type: ignore[var-annotated]
-    for block in blocks:
-        for word in block.names.words:
-            words.setdefault(word, len(words))
-        names.of_places |= block.names.of_places
-    names.words = list(words)
-    segment_words: dict[str, int] = {}
-    for block in blocks:
-        for word in block.segment_words:
-            segment_words.setdefault(word, len(segment_words))
+    words = _union(block.names.words for block in blocks)
+    segment_words = _union(block.segment_words for block in blocks)
     answers = {
         name: np.concatenate([block.answers[name] for block in blocks]) for name in first.answers
     }
@@ -224,7 +227,7 @@ def joined(blocks: Sequence[PredictionBlock]) -> PredictionBlock:
         )
     return PredictionBlock(
         first.plan,
-        names,
+        Names(list(words), first.names.of_places),
         first.segments,
         {
             name: np.concatenate([block.requests[name] for block in blocks])
@@ -236,6 +239,15 @@ def joined(blocks: Sequence[PredictionBlock]) -> PredictionBlock:
             [_recoded(block.segment_codes, block.segment_words, segment_words) for block in blocks]
         ),
     )
+
+
+def _union(lists: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Return all words, each with its code."""
+    codes: dict[str, int] = {}
+    for words in lists:
+        for word in words:
+            codes.setdefault(word, len(codes))
+    return codes
 
 
 def _recoded(codes: Array, words: Sequence[str], new: Mapping[str, int]) -> Array:

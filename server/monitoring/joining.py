@@ -1,0 +1,186 @@
+"""What one label after another changes: which counts, and what is remembered of each row's label.
+
+Decides what is a new label, the same again, and a correction. A label counts for every version that
+answered its row. A correction takes the old label out of the counts and puts the new one in;
+what compares versions row by row takes the first label only, because a sequential test must not see
+its evidence change.
+
+Rows are counted by version, role, hour of the prediction, and whether they were acted on; and by
+day in each of their segments. Does not know where counts and labels are kept.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from server.monitoring.kept_answers import MAX_CLASSES
+from server.monitoring.label_items import (
+    Item,
+    LabelRefused,
+    Result,
+    classes_of,
+    label_json,
+    pair_of,
+    read_label,
+    same_label,
+)
+from server.monitoring.locating import Match, RowKey, Version
+from server.monitoring.prediction_blocks import HOUR_US, Role
+from server.monitoring.realised import AnyPair, LabelCounts, Pair, Task
+from server.monitoring.realised_figures import PairedCounts, paired
+
+DAY_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLabel:
+    """What is remembered of a row's label."""
+
+    label: str
+    """JSON, as `label_json` writes it; the one that counts."""
+    first_label: str
+    is_acted_on: bool
+    received_seconds: float
+    """When the first one came."""
+    corrections: int = 0
+
+
+class SeriesKey(NamedTuple):
+    """Whose counts."""
+
+    of: Version
+    task: Task
+    role: Role
+    segment: str
+    """`feature=value`; empty for all rows."""
+    is_acted_on: bool
+    hour: int
+    """Of the predictions, in hours since 1970; in a segment, the first one of their day."""
+
+
+def cell_hour(hour: int, segment: str) -> int:
+    """Return the hour under which rows of `hour` are counted."""
+    return hour - hour % DAY_HOURS if segment else hour
+
+
+@dataclass(slots=True)
+class Change:
+    """What is to be added to the counts of a series, and what taken out."""
+
+    added: list[AnyPair] = field(default_factory=list)
+    removed: list[AnyPair] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+
+    def apply(self, counts: LabelCounts) -> None:
+        """Change counts."""
+        counts.remove(self.removed)
+        counts.add(self.added, self.delays)
+
+
+class Joining:
+    """The labels of one call, or of some calls, one after another. Changes nothing it is given."""
+
+    def __init__(self, kept: Mapping[RowKey, KeptLabel], now_seconds: float) -> None:
+        """Begin with what is remembered of the rows that will come."""
+        self.changes: dict[SeriesKey, Change] = {}
+        self.labels: dict[RowKey, KeptLabel] = {}
+        """Those that are new or have changed."""
+        self.pairs: dict[tuple[Version, Version], PairedCounts] = {}
+        """First labels of rows that a live version (first) and another one answered."""
+        self._kept = kept
+        self._now = now_seconds
+
+    def take(self, item: Item, matches: Sequence[Match], classes: Mapping[Version, int]) -> Result:
+        """Take in a label of some rows, one at least; say what it was.
+
+        `classes` is how many classes the counts of a version have, where nobody knows them all.
+
+        Raises:
+            LabelRefused: it does not fit the answers; nothing has changed.
+
+        """
+        pairs = [pair_of(match.block, match.row, item.label) for match in matches]
+        for match, pair in zip(matches, pairs, strict=True):
+            _check_classes(match, pair, classes.get(match.of, 0))
+        before = {match.key: self._before(match.key) for match in matches}
+        is_new = [one is None for one in before.values()]
+        if not any(is_new) and all(_is_same(item, one) for one in before.values() if one):
+            return Result.DUPLICATE
+        for match, pair in zip(matches, pairs, strict=True):
+            self._count(match, pair, item, before[match.key])
+        for key, one in before.items():
+            self._remember(key, one, item)
+        if not all(is_new):
+            return Result.CORRECTED
+        self._compare(matches, pairs)
+        return Result.JOINED
+
+    def _before(self, key: RowKey) -> KeptLabel | None:
+        return self.labels.get(key) or self._kept.get(key)
+
+    def _count(self, match: Match, pair: AnyPair, item: Item, before: KeptLabel | None) -> None:
+        if before is not None:
+            if _is_same(item, before):
+                return
+            old = pair_of(match.block, match.row, read_label(before.label))
+            for key in _series(match, is_acted_on=before.is_acted_on):
+                self._change(key).removed.append(old)
+        for key in _series(match, is_acted_on=item.is_acted_on):
+            change = self._change(key)
+            change.added.append(pair)
+            if before is None:
+                known = self._now if item.known_seconds is None else item.known_seconds
+                change.delays.append(max(0.0, known - match.key.at_us / 1e6))
+
+    def _change(self, key: SeriesKey) -> Change:
+        return self.changes.setdefault(key, Change())
+
+    def _remember(self, key: RowKey, before: KeptLabel | None, item: Item) -> None:
+        label = label_json(item.label)
+        if before is None:
+            self.labels[key] = KeptLabel(label, label, item.is_acted_on, self._now)
+        elif not _is_same(item, before):
+            self.labels[key] = KeptLabel(
+                label,
+                before.first_label,
+                item.is_acted_on,
+                before.received_seconds,
+                before.corrections + 1,
+            )
+
+    def _compare(self, matches: Sequence[Match], pairs: Sequence[AnyPair]) -> None:
+        """Count who was right, where a live version and others answered the same row."""
+        rights = [
+            (match, pair.is_right)
+            for match, pair in zip(matches, pairs, strict=True)
+            if isinstance(pair, Pair)
+        ]
+        for live, live_right in rights:
+            if live.role is not Role.LIVE:
+                continue
+            for other, other_right in rights:
+                if other.role is not Role.LIVE and other.of.model == live.of.model:
+                    key = (live.of, other.of)
+                    one = paired([(live_right, other_right)])
+                    self.pairs[key] = self.pairs.get(key, PairedCounts()).plus(one)
+
+
+def _series(match: Match, *, is_acted_on: bool) -> Iterable[SeriesKey]:
+    hour, task = match.key.at_us // HOUR_US, match.block.plan.task
+    yield SeriesKey(match.of, task, match.role, "", is_acted_on, hour)
+    for feature, value in match.block.segment_values(match.row):
+        segment = f"{feature}={value}"
+        day = cell_hour(hour, segment)
+        yield SeriesKey(match.of, task, match.role, segment, is_acted_on, day)
+
+
+def _is_same(item: Item, kept: KeptLabel) -> bool:
+    return same_label(item.label, kept.label) and item.is_acted_on == kept.is_acted_on
+
+
+def _check_classes(match: Match, pair: AnyPair, classes: int) -> None:
+    """Refuse labels of ever new classes, where nobody knows which ones there are."""
+    if classes >= MAX_CLASSES and isinstance(pair, Pair) and not classes_of(match.block):
+        words = match.block.names.words
+        if pair.label not in words:
+            raise LabelRefused(f"label: there are labels of {MAX_CLASSES} classes already")

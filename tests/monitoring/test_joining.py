@@ -1,0 +1,146 @@
+"""Labels join, repeat and correct; counts are always those of the labels that hold."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.monitoring import joining
+from server.monitoring.joining import Joining, KeptLabel, SeriesKey
+from server.monitoring.kept_answers import AnswerPlan, AnswerReader, LabelKind
+from server.monitoring.label_items import Item, LabelRefused, Result
+from server.monitoring.locating import Match, RowKey, Version
+from server.monitoring.prediction_blocks import PredictionBlock, PredictionId, Role
+from server.monitoring.realised import LabelCounts, Task
+from server.monitoring.realised_figures import PairedCounts
+from tests.support.kept import HOUR, START_US, block
+
+LIVE, SHADOW = Version("m", "1", "a"), Version("m", "2", "b")
+NOW = START_US / 1e6 + 100.0
+ROWS = 4
+SEGMENTS = ["f", "m", "f", "m"]
+LIVE_BLOCK = block(range(ROWS), [0.9, 0.1, 0.6, 0.3], segments=SEGMENTS)
+SHADOW_BLOCK = block(range(ROWS), [0.8, 0.7, 0.2, 0.1], role=Role.SHADOW)
+
+
+def matches(row: int, *, with_shadow: bool = True) -> list[Match]:
+    """Return who answered a row."""
+    key = RowKey(START_US + row, 1, 0)
+    found = [Match(LIVE, LIVE_BLOCK, key, row, Role.LIVE)]
+    if with_shadow:
+        found.append(Match(SHADOW, SHADOW_BLOCK, key, row, Role.SHADOW))
+    return found
+
+
+def item(row: int, label: int, *, is_acted_on: bool = False) -> Item:
+    """Return a label of a row."""
+    return Item(PredictionId(START_US + row, 1), 0, label, is_acted_on=is_acted_on)
+
+
+def take(joined: Joining, row: int, label: int, *, is_acted_on: bool = False) -> Result:
+    """Send a label."""
+    return joined.take(item(row, label, is_acted_on=is_acted_on), matches(row), {})
+
+
+labels = st.lists(
+    st.tuples(st.integers(0, ROWS - 1), st.integers(0, 1), st.booleans()), max_size=15
+)
+
+
+@given(st.lists(labels, max_size=3))
+def test_counts_are_those_of_the_labels_that_hold(calls: list[list[tuple[int, int, bool]]]) -> None:
+    """However often labels are corrected, in however many calls, only the last ones count."""
+    counts: dict[SeriesKey, LabelCounts] = {}
+    kept: dict[RowKey, KeptLabel] = {}
+    last: dict[int, tuple[int, bool]] = {}
+    for call in calls:
+        joined = Joining(kept, NOW)
+        for row, label, is_acted_on in call:
+            before = last.get(row)
+            found = take(joined, row, label, is_acted_on=is_acted_on)
+            last[row] = (label, is_acted_on)
+            expected = Result.CORRECTED if before else Result.JOINED
+            assert found is (Result.DUPLICATE if before == last[row] else expected)
+        kept |= joined.labels
+        for key, change in joined.changes.items():
+            change.apply(counts.setdefault(key, LabelCounts()))
+
+    expected_counts: dict[SeriesKey, LabelCounts] = {}
+    fresh = Joining({}, NOW)
+    for row, (label, is_acted_on) in last.items():
+        take(fresh, row, label, is_acted_on=is_acted_on)
+    for key, change in fresh.changes.items():
+        change.apply(expected_counts.setdefault(key, LabelCounts()))
+    for key in counts.keys() | expected_counts.keys():
+        found_json = counts.get(key, LabelCounts()).to_json() | {"delays": []}
+        assert found_json == expected_counts.get(key, LabelCounts()).to_json() | {"delays": []}
+
+
+def test_one_label_scores_every_version_in_each_of_its_series() -> None:
+    """All rows by hour, a segment by day; what was acted on apart."""
+    joined = Joining({}, NOW)
+
+    take(joined, 1, 1)
+
+    assert set(joined.changes) == {
+        SeriesKey(LIVE, Task.BINARY, Role.LIVE, "", False, HOUR),
+        SeriesKey(LIVE, Task.BINARY, Role.LIVE, "sex=m", False, HOUR - HOUR % 24),
+        SeriesKey(SHADOW, Task.BINARY, Role.SHADOW, "", False, HOUR),
+    }
+    (delay,) = joined.changes[SeriesKey(LIVE, Task.BINARY, Role.LIVE, "", False, HOUR)].delays
+    assert delay == pytest.approx(100.0, abs=0.001)
+
+
+def test_versions_are_compared_by_first_labels() -> None:
+    """A correction changes figures, and not what a sequential test has seen."""
+    joined = Joining({}, NOW)
+    for row, label in enumerate([1, 1, 1, 1]):
+        assert take(joined, row, label) is Result.JOINED
+    assert joined.pairs == {(LIVE, SHADOW): PairedCounts(1, 1, 1, 1)}
+
+    assert take(joined, 0, 0) is Result.CORRECTED
+    assert joined.pairs == {(LIVE, SHADOW): PairedCounts(1, 1, 1, 1)}
+    assert joined.labels[RowKey(START_US, 1, 0)] == KeptLabel("0", "1", False, NOW, 1)
+
+
+def test_a_label_that_does_not_fit_changes_nothing() -> None:
+    """Neither counts nor what is remembered."""
+    joined = Joining({}, NOW)
+
+    with pytest.raises(LabelRefused):
+        take(joined, 0, 2)
+
+    assert (joined.changes, joined.labels, joined.pairs) == ({}, {}, {})
+
+
+def test_a_correction_that_does_not_fit_leaves_the_old_label() -> None:
+    """The label that was there goes on counting."""
+    joined = Joining({}, NOW)
+    take(joined, 0, 1)
+    with pytest.raises(LabelRefused):
+        take(joined, 0, 7)
+
+    assert take(joined, 0, 1) is Result.DUPLICATE
+
+
+def test_classes_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody knows the classes of a model, labels may name so many, and no more."""
+    monkeypatch.setattr(joining, "MAX_CLASSES", 2)
+    plan = AnswerPlan(Task.MULTICLASS, LabelKind.INTEGER, labels="p")
+    made = _of_labels(plan)
+    key = RowKey(START_US, 1, 0)
+    match = Match(LIVE, made, key, 0, Role.LIVE)
+    joined = Joining({}, NOW)
+
+    with pytest.raises(LabelRefused, match="classes already"):
+        joined.take(item(0, 5), [match], {LIVE: 2})
+    assert joined.take(item(0, 1), [match], {LIVE: 2}) is Result.JOINED
+
+
+def _of_labels(plan: AnswerPlan) -> PredictionBlock:
+    import numpy as np
+
+    reader = AnswerReader(plan)
+    answers = reader.take({"p": np.array([[1]], np.int64)})
+    assert answers is not None
+    one = block([0], [0.5])
+    return PredictionBlock(plan, reader.names, (), one.requests, answers)
