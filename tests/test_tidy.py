@@ -37,6 +37,7 @@ ONLY_IN = {
         "store/migrating.py",
         "store/migrations/env.py",
         "store/migrations/versions/r0001_windows_alerts_outbox.py",
+        "store/migrations/versions/r0002_releases.py",
     },
     "httptools": {"http/request_reader.py", "http/asgi_scope.py"},
     "onnxruntime": {"engine/session.py"},
@@ -142,11 +143,13 @@ COVERED_ELSEWHERE = {
     "protocol/contract.py": "protocol/test_v2.py",  # a value; what it leads to is seen there
     "protocol/infer_request.py": "protocol/test_v2.py",  # a value, which decoding makes
     "release/candidate.py": "release/test_transitions.py",  # a value
+    "release/change.py": "store/test_releases.py",  # a value
     "release/obstacles.py": "release/test_transitions.py",  # what refuses which change
     "release/succession.py": "release/test_transitions.py",  # what changes have in common
     "store/keys.py": "store/test_windows.py",  # values
     "store/migrations/env.py": "store/test_migrating.py",  # run by alembic
     "store/migrations/versions/r0001_windows_alerts_outbox.py": "store/test_migrating.py",
+    "store/migrations/versions/r0002_releases.py": "store/test_migrating.py",
     "store/schema.py": "store/test_migrating.py",  # both ways to it lead to the same tables
     "protocol/parameters.py": "protocol/test_v2_options.py",  # through requests that bear them
 }

@@ -24,3 +24,22 @@ class AlertKey:
     version: str
     rule: str
     column: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKey:
+    """Whose evidence: a version beside the live one, in one epoch of the model's release."""
+
+    model: str
+    version: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A request that may be sent again: the caller's key, the model, and a hash of all the rest."""
+
+    key: str
+    model: str
+    body_hash: str
+    """Of the verb and the body: with other ones the key stands for another request."""

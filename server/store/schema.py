@@ -108,3 +108,69 @@ OUTBOX = Table(
     ),
     Index("outbox_next_try", "next_try_seconds"),
 )
+
+ROUTE = Table(
+    "route",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    # JSON of a ReleaseRoute.
+    Column("route", Text, nullable=False),
+    Column("checksum", Integer, nullable=False),
+    Column("saved_seconds", Float, nullable=False),
+)
+"""The release state of each model: the one row that decides what is served."""
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("at_seconds", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("from_generation", Integer, nullable=False),
+    Column("to_generation", Integer, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("audit_of_model", "model", "seq"),
+)
+"""Every change of a release. Rows are added, and never changed or deleted."""
+
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""One row: the newest of the audit, so that it is seen if the last ones are gone."""
+
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("at_seconds", Float, nullable=False),
+    Index("idempotency_at", "at_seconds"),
+)
+
+EVIDENCE = Table(
+    "evidence",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True),
+    # JSON.
+    Column("evidence", Text, nullable=False),
+    Column("checksum", Integer, nullable=False),
+    Column("saved_seconds", Float, nullable=False),
+)

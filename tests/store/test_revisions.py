@@ -22,7 +22,7 @@ def test_only_a_revision_that_nobody_here_knows_is_refused() -> None:
     """Both numbers are named, and what can be done."""
     newest = revisions.known()[-1]
 
-    assert [revisions.refusal(revision) for revision in revisions.known()] == [""]
+    assert {revisions.refusal(revision) for revision in revisions.known()} == {""}
     words = revisions.refusal("0999")
     assert f"of revision 0999, newer than {newest}" in words
     assert "run the newer program again, or stop the gateway and move the file away" in words
