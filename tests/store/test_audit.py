@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from server.store import audit, releases, schema, sqlite_file
 from server.store.transactions import Transactions
-from tests.support.releases import STEPS, changes
+from tests.support.release_changes import STEPS, changes
 
 MODELS = ("digits", "iris")
 COLUMNS = [column.name for column in schema.AUDIT.columns]

@@ -25,7 +25,7 @@ from server.store import evidence as store_evidence
 from server.store.idempotency import Kept
 from server.store.keys import EvidenceKey, IdempotencyKey, Subject
 from server.store.transactions import Transactions
-from tests.support.releases import STEPS, changes
+from tests.support.release_changes import STEPS, changes
 
 DUMPS = sorted((Path(__file__).parent / "dumps").glob("r*.sql"))
 SUBJECT = Subject("iris", "3", "sha256:abc")

@@ -13,7 +13,7 @@ from server.release.change import Change
 from server.release.route import ReleaseRoute
 from server.store import audit, releases, sqlite_file
 from server.store.transactions import Transactions
-from tests.support.releases import candidate, changes
+from tests.support.release_changes import candidate, changes
 from tests.support.stores import in_memory
 
 
