@@ -17,7 +17,10 @@ class Requests:
 
     total: int = 0
     failures: int = 0
+    timed: int = 0
+    """Those that ran, while it was known what is slow."""
     slow: int = 0
+    """Of these, the ones that took longer."""
     unkeyed: int = 0
     """Those without a routing key. A key's requests all go one way, so that a few busy keys make
     the shares of requests differ from the weight, and nothing is wrong."""
@@ -26,6 +29,7 @@ class Requests:
         """Add other requests that the same version answered."""
         self.total += other.total
         self.failures += other.failures
+        self.timed += other.timed
         self.slow += other.slow
         self.unkeyed += other.unkeyed
 
@@ -45,7 +49,7 @@ class CanaryEvidence:
     """Counts of one canary in one epoch."""
 
     slow_seconds: float = 0.0
-    """Requests that took longer were slow; fixed when the epoch began. 0: nothing is slow."""
+    """Requests that took longer were slow; the same for all of the epoch. 0: not known yet."""
     steps: dict[int, StepCounts] = field(default_factory=dict)
     """By the position of the step."""
 

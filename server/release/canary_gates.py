@@ -15,6 +15,7 @@ Pure.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from server.release.canary_evidence import CanaryEvidence, Requests, StepCounts
 from server.release.gate_settings import GateName, GateSettings
@@ -69,6 +70,8 @@ class _Harm:
 
     gate: GateName
     count: Callable[[Requests], int]
+    """Of the requests that `total` counts, those to which it happens."""
+    total: Callable[[Requests], int]
     budget: float
     max_ratio: float
     is_failure_above: float = 0.0
@@ -78,23 +81,23 @@ class _Harm:
 
 def _harms(evidence: CanaryEvidence, settings: GateSettings) -> list[_Harm]:
     errors, slow = settings.canary_errors, settings.canary_slow
-    harms = [_Harm("canary_errors", lambda one: one.failures, errors.budget, errors.max_ratio)]
+    harms = [_Harm("canary_errors", _failures, _total, errors.budget, errors.max_ratio)]
     if evidence.slow_seconds > 0.0:
         words = f"slow is above {evidence.slow_seconds * 1e3:g} ms"
-        harms.append(
-            _Harm(
-                "canary_slow", lambda one: one.slow, slow.budget, slow.max_ratio, slow.budget, words
-            )
-        )
+        limits = slow.budget, slow.max_ratio, slow.budget
+        harms.append(_Harm("canary_slow", _slow, _timed, *limits, words))
     return harms
+
+
+_failures, _total, _slow, _timed = map(attrgetter, ("failures", "total", "slow", "timed"))
 
 
 def _judge_harm(
     harm: _Harm, evidence: CanaryEvidence, min_pairs: int, alpha_fail: float
 ) -> Reading:
     """Hold the canary to the live version, or to the budget where too little happens to compare."""
-    events, total = harm.count(evidence.canary), evidence.canary.total
-    splits = [_split(counts, harm) for counts in evidence.steps.values() if counts.canary.total]
+    events, total = harm.count(evidence.canary), harm.total(evidence.canary)
+    splits = [_split(counts, harm) for counts in evidence.steps.values()]
     ratio, either = best_ratio(splits), ALPHA_PASS / 2.0
 
     def rejects(k: float, tested: float, alpha: float) -> bool:
@@ -127,8 +130,8 @@ def _judge_harm(
 
 
 def _split(counts: StepCounts, harm: _Harm) -> Split:
-    both = counts.canary.total + counts.live.total
-    return Split(harm.count(counts.canary), harm.count(counts.live), counts.canary.total / both)
+    ours, both = harm.total(counts.canary), harm.total(counts.canary) + harm.total(counts.live)
+    return Split(harm.count(counts.canary), harm.count(counts.live), ours / both if both else 0.0)
 
 
 def _sample_ratio(evidence: CanaryEvidence, alpha: float) -> Reading:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.release.canary_evidence import CanaryEvidence, Requests
 
-COUNTS = st.builds(Requests, *[st.integers(0, 10**6)] * 4)
+COUNTS = st.builds(Requests, *[st.integers(0, 10**6)] * 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), COUNTS, COUNTS), max_size=8))

@@ -36,7 +36,7 @@ def spread(rows: int, shift: float = 0.0) -> list[int]:
 
 def requests(total: int, failures: int = 0, slow: int = 0, unkeyed: int | None = None) -> Requests:
     """Return requests, all of them without a key unless told."""
-    return Requests(total, failures, slow, total if unkeyed is None else unkeyed)
+    return Requests(total, failures, total, slow, total if unkeyed is None else unkeyed)
 
 
 def canary_evidence(
