@@ -40,15 +40,14 @@ def drift(
     if as_json:
         typer.echo(json.dumps(_reports(url, model, version), indent=2))
         return
-    from rich.console import Console
-
     from server.cli.drift_table import drift_view
+    from server.cli.plain import standard_output
 
     shown = None if every else SHOWN_COLUMNS
-    console = Console(highlight=False)
+    console = standard_output()
     try:
         while True:
-            view = drift_view(_reports(url, model, version), shown)
+            view = drift_view(_reports(url, model, version), shown, console.width)
             if watch:
                 console.clear()
             console.print(view)

@@ -16,21 +16,31 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_CHARACTERS = 12
 LISTED_Q = 0.05
 
+_NAME_CHARACTERS = 24
+"""Of a feature's name in one line; a longer one is folded."""
+_LEAST_WIDTHS = {"PSI": 130, "NOISE": 130, "MISSING": 130, "REFERENCE": 106, "LIVE": 106}
+"""Characters that a terminal has at least if it shows these columns: else WHAT has no room."""
+
 _STYLES = {"firing": "bold red", "pending": "yellow"}
 
 
-def drift_view(reports: Sequence[dict[str, Any]], shown: int | None) -> RenderableType:
-    """Return the reports of some models; of each version at most `shown` features."""
+def drift_view(reports: Sequence[dict[str, Any]], shown: int | None, width: int) -> RenderableType:
+    """Return the reports of some models; of each version at most `shown` features.
+
+    A terminal of less than 130 characters in `width` has fewer columns.
+    """
     parts: list[RenderableType] = []
     for report in reports:
         if not report["versions"]:
             parts.append(f"[bold]{plain(report['model'])}[/]  no version of it is watched\n")
         for version in report["versions"]:
-            parts += _version(report["model"], version, shown)
+            parts += _version(report["model"], version, shown, width)
     return Group(*parts) if parts else "no model is served"
 
 
-def _version(model: str, version: dict[str, Any], shown: int | None) -> list[RenderableType]:
+def _version(
+    model: str, version: dict[str, Any], shown: int | None, width: int
+) -> list[RenderableType]:
     live = ", live" if version["is_live"] else ""
     title = f"[bold]{plain(model)}[/] version {plain(version['version'])}{live}: "
     if version["state"] == "learning":
@@ -51,7 +61,7 @@ def _version(model: str, version: dict[str, Any], shown: int | None) -> list[Ren
     if version["performance"]:
         parts.append(_performance(version["performance"]))
     columns = version["columns"] if shown is None else version["columns"][:shown]
-    parts.append(_table(columns))
+    parts.append(_table(columns, width))
     left = len(version["columns"]) - len(columns)
     parts.append(f"{left} more with --all\n" if left else "")
     return parts
@@ -84,31 +94,40 @@ def _alert_line(alert: dict[str, Any]) -> str:
     return f"[{style}]{alert['rule']} {alert['state']}[/]  {words}{_since(alert)}"
 
 
-def _table(columns: Sequence[dict[str, Any]]) -> Table:
+def _table(columns: Sequence[dict[str, Any]], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("FEATURE", overflow="fold")
-    table.add_column("ALERT")
+    table.add_column("FEATURE", overflow="fold", max_width=_NAME_CHARACTERS)
+    table.add_column("ALERT", no_wrap=True)
     table.add_column("WHAT", overflow="fold", min_width=30)
-    for name in ("EFFECT", "PSI", "NOISE", "MISSING"):
-        table.add_column(name, justify="right")
-    table.add_column("REFERENCE", no_wrap=True)
-    table.add_column("LIVE", no_wrap=True)
+    table.add_column("EFFECT", justify="right")
+    details = [name for name, least in _LEAST_WIDTHS.items() if width >= least]
+    for name in details:
+        is_drawn = name in ("REFERENCE", "LIVE")
+        table.add_column(name, justify="left" if is_drawn else "right", no_wrap=True)
     for column in columns:
-        measures = column["measures"]
-        reference, live = (joined(column["histogram"][side]) for side in ("reference", "live"))
-        highest = max([*reference, *live], default=0.0)
+        cells = _details(column)
         table.add_row(
             plain(column["name"]),
             "\n".join(_alert(alert) for alert in column["alerts"]),
             _words(column),
             f"{column['verdict']['effect']:.2f}",
-            f"{measures['psi']:.3f}",
-            "" if measures["psi_floor"] is None else f"{measures['psi_floor']:.3f}",
-            _percent(column["rates"]),
-            sparkline(reference, highest),
-            sparkline(live, highest),
+            *(cells[name] for name in details),
         )
     return table
+
+
+def _details(column: dict[str, Any]) -> dict[str, str]:
+    """Return the cells that only a wide terminal shows, by column of the table."""
+    measures = column["measures"]
+    reference, live = (joined(column["histogram"][side]) for side in ("reference", "live"))
+    highest = max([*reference, *live], default=0.0)
+    return {
+        "PSI": f"{measures['psi']:.3f}",
+        "NOISE": "" if measures["psi_floor"] is None else f"{measures['psi_floor']:.3f}",
+        "MISSING": _percent(column["rates"]),
+        "REFERENCE": sparkline(reference, highest),
+        "LIVE": sparkline(live, highest),
+    }
 
 
 def _alert(alert: dict[str, Any]) -> str:

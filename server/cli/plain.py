@@ -1,8 +1,16 @@
 """Text of others on a terminal: callers' categories, names in files, words of a model.
 
 Decides that nothing of it is markup, and that no character of it moves the cursor, colours the
-screen or turns the direction of writing: those are told by number.
+screen or turns the direction of writing: those are told by number. And where it goes: what is no
+terminal has room for a whole table.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FILE_WIDTH = 160
 
 
 def visible(text: str) -> str:
@@ -18,3 +26,11 @@ def plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(visible(text))
+
+
+def standard_output() -> "Console":
+    """Return standard output for rich; files and pipes are 160 characters wide."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_FILE_WIDTH)

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from server.cli.client import fail
-from server.cli.plain import visible
+from server.cli.plain import standard_output, visible
 
 if TYPE_CHECKING:
     from server.monitoring.profile import Profile
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 profile_app = typer.Typer(
     help="Build and show reference profiles, which live rows are held to.", no_args_is_help=True
 )
-
-_FILE_WIDTH = 160
 
 _MODEL = typer.Argument(help="Name of the model.")
 _VERSION = typer.Argument(help="Version of the model.")
@@ -121,7 +119,7 @@ def show(
 def _draw(profile: "Profile", column: str) -> None:
     from server.cli.profile_view import column_view, heading, summary_table
 
-    console = _console()
+    console = standard_output()
     if column:
         try:
             console.print(*column_view(profile, column), sep="\n")
@@ -132,14 +130,6 @@ def _draw(profile: "Profile", column: str) -> None:
     console.print(heading(profile), markup=False)
     console.print()
     console.print(summary_table(profile))
-
-
-def _console() -> Any:
-    """Return standard output; a file or a pipe has room for the whole table."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_FILE_WIDTH)
 
 
 def _version_folder(repository: Path, model: str, version: str) -> Path:
@@ -221,7 +211,7 @@ def _save(path: Path, profile: "Profile") -> None:
 def _tell(built: "Built", path: Path) -> None:
     from server.cli.profile_view import heading, notes, summary_table
 
-    console = _console()
+    console = standard_output()
     console.print(heading(built.profile), markup=False)
     console.print()
     console.print(summary_table(built.profile))

@@ -10,10 +10,10 @@ from server.cli.drift_table import drift_view, joined, sparkline
 from tests.support.drift_answers import report
 
 
-def _shown(*reports: dict[str, Any], columns: int | None = None) -> str:
-    console = Console(width=220, color_system=None)
+def _shown(*reports: dict[str, Any], width: int = 220) -> str:
+    console = Console(width=width, color_system=None)
     with console.capture() as capture:
-        console.print(drift_view(reports, columns))
+        console.print(drift_view(reports, None, width))
     return capture.get()
 
 
@@ -55,6 +55,27 @@ def test_an_alert_has_its_moment_and_its_words() -> None:
     assert len(re.findall(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)) == 2
     assert re.search(r"largest value about [\d,]+ times larger", text)
     assert "scale firing" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "header"),
+    [
+        (80, "FEATURE ALERT WHAT EFFECT"),
+        (110, "FEATURE ALERT WHAT EFFECT REFERENCE LIVE"),
+        (130, "FEATURE ALERT WHAT EFFECT PSI NOISE MISSING REFERENCE LIVE"),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns(width: int, header: str) -> None:
+    """What is shown can be read: no cell is cut off, and names and alerts are in one piece."""
+    found = report((0.0, 50.0))
+    found["versions"][0]["columns"][0]["name"] = "worst fractal dimension"
+    lines = _shown(found, width=width).splitlines()
+
+    titles = next(line for line in lines if line.startswith("FEATURE"))
+    assert titles.split() == header.split()
+    assert any(line.startswith("worst fractal dimension  scale firing  ") for line in lines)
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= width
 
 
 def test_a_version_that_learns_says_how_far_it_is() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from server.cli.plain import plain, visible
+from server.cli.plain import plain, standard_output, visible
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_no_text_is_markup_or_an_escape(text: str) -> None:
 
     assert "\x1b" not in page.getvalue()
     assert page.getvalue() == visible(text) + "\n"
+
+
+def test_a_file_has_room_for_a_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no width of its own; a terminal has."""
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setattr("sys.stdout", StringIO())
+    assert standard_output().width == 160
+    monkeypatch.setenv("FORCE_COLOR", "1")  # To rich, a terminal.
+    assert standard_output().width == 70
