@@ -8,7 +8,7 @@ Concurrency: event loop only.
 
 from server.wire import tally
 from server.wire.record import BatchRecords
-from server.wire.tally import Tally
+from server.wire.tally import Routed, Tally
 
 
 class Totals:
@@ -24,6 +24,15 @@ class Totals:
         """Add a worker's tally."""
         model, version, counts = tally.decode(message)
         self.versions.setdefault((model, version), Tally()).add(counts)
+
+    def routed(self, model: str, version: str) -> Routed:
+        """Return what splits have given to a version since control began; to be read only.
+
+        It only grows while the model is known. What a worker counted and did not send before it was killed is missing: of
+        canary and live version alike, up to a quarter of a second and what was being answered.
+        """
+        counts = self.versions.get((model, version))
+        return Routed() if counts is None else counts.routed
 
     def take_records(self, records: BatchRecords) -> None:
         """Count the batch records of one message."""

@@ -21,6 +21,7 @@ from server.dataplane.call import CLIENT_GONE, Call
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
+from server.dataplane.targets import Target
 from server.errors import ModelNotFound, NotFound, TidegateError
 from server.http_app import json_response, respond, starlette_app
 from server.protocol import compression, metadata, request_headers, v1
@@ -106,7 +107,7 @@ class DataApp:
 
     def _served(self, request: Request) -> ServedVersion:
         params = request.path_params
-        return self._plane.routes.table.find(params["model"], params.get("version"))
+        return self._plane.routes.table.find(params["model"], params.get("version")).served
 
     async def live(self, _: Request) -> Response:
         """Say that the event loop turns."""
@@ -173,19 +174,24 @@ class DataApp:
 
     async def infer(self, request: Request) -> Response:
         """Infer in the V2 protocol, where the hot path does not."""
-        served = self._find_or_count(request)
         call = WaitingCall()
-        headers, body = await self._read(request, served)
-        self._plane.predictor.submit(call, served, body, headers)
-        return await self._answer(request, call, headers)
+        target, headers, body = await self._read(request)
+        self._plane.predictor.submit(call, target, body, headers)
+        return await self._answer(request, call)
 
     async def predict(self, request: Request) -> Response:
         """Infer in the V1 protocol."""
-        served = self._find_or_count(request)
         call = V1Call()
-        headers, body = await self._read(request, served)
-        self._plane.predictor.submit(call, served, body, headers, call.decode)
-        return await self._answer(request, call, headers)
+        target, headers, body = await self._read(request)
+        self._plane.predictor.submit(call, target, body, headers, call.decode)
+        return await self._answer(request, call)
+
+    def _headers(self, request: Request) -> InferHeaders:
+        try:
+            return request_headers.read(request.scope["headers"])
+        except TidegateError as error:
+            self._find_or_count(request).telemetry.refused(error.code)
+            raise
 
     def _find_or_count(self, request: Request) -> ServedVersion:
         try:
@@ -194,10 +200,12 @@ class DataApp:
             self._plane.count_refusal(request.path_params["model"], error.code)
             raise
 
-    async def _read(self, request: Request, served: ServedVersion) -> tuple[InferHeaders, bytes]:
-        body = await request.body()
+    async def _read(self, request: Request) -> tuple[Target, InferHeaders, bytes]:
+        """Return who answers an inference, what its headers ask, and its body."""
+        params, body = request.path_params, await request.body()
+        headers = self._headers(request)
+        target = self._plane.choose(params["model"], params.get("version"), headers)
         try:
-            headers = request_headers.read(request.scope["headers"])
             coding = request.headers.get(request_headers.CONTENT_ENCODING.decode(), "")
             settings = self._plane.settings
             # What is all JSON is refused above that limit anyway: it need not be unfolded further.
@@ -206,11 +214,11 @@ class DataApp:
                 limit = min(limit, settings.max_json_bytes)
             body = compression.unfold(body, coding.encode("latin-1"), limit)
         except TidegateError as error:
-            served.telemetry.refused(error.code)
+            target.served.telemetry.refused(error.code, target.marks)
             raise
-        return headers, body
+        return target, headers, body
 
-    async def _answer(self, request: Request, call: WaitingCall, headers: InferHeaders) -> Response:
+    async def _answer(self, request: Request, call: WaitingCall) -> Response:
         """Wait for a call's answer, or for its caller to leave."""
         gone = asyncio.create_task(_until_gone(request))
         try:
@@ -219,11 +227,14 @@ class DataApp:
             if not call.future.done():
                 call.is_gone = True
                 return Response(status_code=499)
-            answer = infer_http(call.future.result(), headers.request_id)
+            result, tag = call.future.result(), self._plane.telemetry.tag
+            answer = infer_http(
+                result, call.target.origin, call.prediction_id(tag), call.headers.request_id
+            )
         finally:
             gone.cancel()
         coding = compression.choose(
-            headers.accept_encoding, len(answer.body), self._plane.settings.compress_min_bytes
+            call.headers.accept_encoding, len(answer.body), self._plane.settings.compress_min_bytes
         )
         if coding is not None:
             answer = await asyncio.to_thread(compression.compressed, answer, coding)

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from server.engine.batching import Closed
 from server.wire.record import BATCH_COLUMNS, OwnId
-from server.wire.tally import BatchSize, Tally
+from server.wire.tally import BatchSize, Routed, Tally
 
 OK = "ok"
 
 # What is special about a request, as bits. Plain integers: an Enum costs a microsecond a request.
 PINNED: Final = 1
 """It named its version."""
-OWN_ID: Final = 2
+SPLIT: Final = 2
+"""It named none, while a canary takes a share of such requests: it counts for one of the two."""
+OWN_ID: Final = 4
 """Its prediction id is not that of its number."""
 
 _CLOSED = list(Closed)
@@ -88,6 +90,7 @@ class Columns:
             counts.request.observe(spans)
             counts.outcomes[OK] += len(spans)
             counts.outcome_seconds[OK] += float(spans.sum())
+            self._count_routed(spans, counts.routed)
         for code, number in enumerate(np.bincount(self.closed)):
             if number:
                 counts.closed[_CLOSED[code].value] += int(number)
@@ -96,6 +99,13 @@ class Columns:
             counts.sizes.setdefault(int(rows), BatchSize()).add(self._size(chosen))
         last = int((self.answered.max() + self.wall_offset) * 1000)
         counts.last_milliseconds = max(counts.last_milliseconds, last)
+
+    def _count_routed(self, spans: NDArray[np.float64], routed: Routed) -> None:
+        """Count those of the good requests that came through a split."""
+        chosen = spans[(self.marks[np.repeat(self.all_ok, self.requests)] & SPLIT) > 0]
+        if len(chosen):
+            routed.request.observe(chosen)
+            routed.outcomes[OK] += len(chosen)
 
     def _size(self, chosen: NDArray[np.bool_]) -> BatchSize:
         return BatchSize(

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 from server.dataplane.batch_columns import OK
 from server.dataplane.served import ServedVersion
+from server.dataplane.targets import Target
 from server.errors import TidegateError
 from server.protocol.answers import BatchOutputs, InferAnswer
 from server.protocol.infer_request import InferRequest
+from server.protocol.request_headers import InferHeaders
 from server.tensors import Data
 from server.wire.record import prediction_id
 
@@ -27,6 +29,7 @@ class Call(ABC):
         "arrived",
         "body_bytes",
         "deadline",
+        "headers",
         "is_gone",
         "is_plain",
         "marks",
@@ -36,10 +39,13 @@ class Call(ABC):
         "served",
         "shape_key",
         "shapes",
+        "target",
         "tensors",
     )
 
     arrived: float
+    headers: InferHeaders
+    target: Target
     served: ServedVersion
     body_bytes: int
     marks: int
@@ -62,7 +68,7 @@ class Call(ABC):
 
     def prediction_id(self, tag: str) -> str:
         """Return the id by which its caller can speak of its rows later."""
-        return prediction_id(self.number, tag)
+        return self.headers.prediction_id or prediction_id(self.number, tag)
 
     def take(self, request: InferRequest, timeout_seconds: float) -> None:
         """Keep the decoded request, in the form in which the batcher reads it."""

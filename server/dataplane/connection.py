@@ -11,6 +11,7 @@ from typing import Any
 
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
+from server.dataplane.targets import Target
 from server.errors import TidegateError
 from server.http.connection import Connection
 from server.protocol import request_headers
@@ -33,21 +34,35 @@ class DataConnection(Connection):
         reader, plane = self._reader, self.plane
         self._continue_due = False
         close = plane.is_draining or not reader.keep_alive
-        served = plane.routes.table.hot.get(reader.url)
-        if served is None or reader.method != b"POST" or reader.is_encoded:
+        target = plane.routes.table.hot.get(reader.url)
+        if target is None or reader.method != b"POST" or reader.is_encoded:
             self._start_cold(close=close)
             return
         exchange = HotExchange(self, close=close)
         self._exchanges.append(exchange)
-        if reader.has_noted:
+        if reader.has_noted and not self._read_headers(exchange, target):
+            return
+        headers = exchange.headers
+        if target.split is not None or headers.model_version is not None:
+            version = target.served.version if target.is_named else None
             try:
-                if self._headers is None or not reader.is_repeated:
-                    self._headers = None  # If they cannot be read, neither can those of a repeat.
-                    self._headers = request_headers.read(reader.headers)
-                exchange.headers = self._headers
+                target = plane.choose(target.served.model, version, headers)
             except TidegateError as error:
-                served.telemetry.refused(error.code)
-                exchange.headers = request_headers.read_id_only(reader.headers)
                 exchange.answered(error)
                 return
-        plane.predictor.submit(exchange, served, bytes(reader.body), exchange.headers)
+        plane.predictor.submit(exchange, target, bytes(reader.body), headers)
+
+    def _read_headers(self, exchange: HotExchange, target: Target) -> bool:
+        """Read what the headers ask of an inference; False if that is wrong, and answered."""
+        reader = self._reader
+        try:
+            if self._headers is None or not reader.is_repeated:
+                self._headers = None  # If they cannot be read, neither can those of a repeat.
+                self._headers = request_headers.read(reader.headers)
+            exchange.headers = self._headers
+        except TidegateError as error:
+            target.served.telemetry.refused(error.code)
+            exchange.headers = request_headers.read_id_only(reader.headers)
+            exchange.answered(error)
+            return False
+        return True

@@ -13,7 +13,7 @@ from server.protocol import compression
 from server.protocol.answers import InferAnswer
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import Answer, infer_http, response_head
-from server.protocol.request_headers import PLAIN, InferHeaders, new_request_id
+from server.protocol.request_headers import PLAIN, new_request_id
 
 if TYPE_CHECKING:
     from server.dataplane.connection import DataConnection
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class HotExchange(Call):
     """An inference answered on the connection itself."""
 
-    __slots__ = ("close", "connection", "headers", "response")
+    __slots__ = ("close", "connection", "response")
 
     def __init__(self, connection: "DataConnection", *, close: bool) -> None:
         self.is_gone = False  # As Call does it; one call less for each request.
         self.connection = connection
         self.close = close
-        self.headers: InferHeaders = PLAIN
+        self.headers = PLAIN
         self.response: bytes | None = None
 
     def leave(self) -> None:
@@ -41,8 +41,15 @@ class HotExchange(Call):
             self.answered(InferAnswer(body))
             return
         connection = self.connection
-        prefix = connection.plane.json_ok_prefix(connection.server_state.default_headers)
-        self.response = b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
+        plane = connection.plane
+        self.response = b"%b%d%b%x%b%b" % (
+            plane.json_ok_prefix(connection.server_state.default_headers),
+            len(body),
+            self.target.head,
+            self.number,
+            plane.json_ok_end,
+            body,
+        )
         connection.advance()
 
     def answered(self, answer: InferAnswer | Exception) -> None:
@@ -50,11 +57,10 @@ class HotExchange(Call):
         if not isinstance(answer, InferAnswer):
             self._respond(error_answer(answer, self.headers.request_id or new_request_id()))
             return
-        http = infer_http(answer, self.headers.request_id)
-        accepted, min_bytes = (
-            self.headers.accept_encoding,
-            self.connection.plane.settings.compress_min_bytes,
-        )
+        plane, headers = self.connection.plane, self.headers
+        prediction_id = self.prediction_id(plane.telemetry.tag)
+        http = infer_http(answer, self.target.origin, prediction_id, headers.request_id)
+        accepted, min_bytes = headers.accept_encoding, plane.settings.compress_min_bytes
         coding = compression.choose(accepted, len(answer.body), min_bytes) if accepted else None
         if coding is not None:
             self._compress(http, coding)

@@ -157,7 +157,9 @@ class Loader:
                     versions[live] = self.loaded[model, live]
                 else:
                     live = None
-            models[model] = ModelRoute(live, versions, pending)
+            models[model] = ModelRoute(
+                live, versions, pending, plan.release_generation, plan.canary
+            )
         self._plane.routes.table = RouteTable(models)
 
     def _forget_unwanted(self) -> None:

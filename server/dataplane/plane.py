@@ -1,17 +1,23 @@
 """What all connections of a worker share.
 
 Decides nothing by itself: it is the place where limits, routes, the predictor and the budget of
-request bytes meet.
+request bytes meet, and where chance is drawn.
 
 Concurrency: event loop only.
 """
 
+import random
+
 from server.config import Settings
 from server.dataplane.predict import Predictor
 from server.dataplane.routes import Routes
+from server.dataplane.targets import Target
 from server.dataplane.telemetry import UNKNOWN, Telemetry
+from server.errors import TidegateError
 from server.http.port import HttpPort
 from server.protocol.http_answer import Headers, json_ok_prefix
+from server.protocol.request_headers import InferHeaders
+from server.release.route import ALL_BP
 
 
 class Plane(HttpPort):
@@ -24,6 +30,8 @@ class Plane(HttpPort):
         self.predictor = Predictor(settings, self.budget)
         self.is_ready = False
         """The first desired state has been carried out."""
+        self.json_ok_end = b"-%b\r\n\r\n" % telemetry.tag.encode()
+        """What stands between number and body in the commonest answer."""
         self._default_headers: Headers | None = None
         self._json_ok_prefix = b""
 
@@ -35,6 +43,20 @@ class Plane(HttpPort):
         """Count a request that reached no version; models that do not exist share one label."""
         known = model in self.routes.table.models
         self.telemetry.refusals(model if known else UNKNOWN).refused(code)
+
+    def choose(self, model: str, version: str | None, headers: InferHeaders) -> Target:
+        """Return who answers an inference on a model, or on one version of it.
+
+        Raises:
+            TidegateError: nobody does, as `RouteTable.choose` says; that is counted.
+
+        """
+        draw_bp = random.randrange(ALL_BP)  # noqa: S311 - a share of requests, and no secret
+        try:
+            return self.routes.table.choose(model, version, headers, draw_bp)
+        except TidegateError as error:
+            self.count_refusal(model, error.code)
+            raise
 
     def json_ok_prefix(self, default_headers: Headers) -> bytes:
         """Return the head of the commonest answer, made anew when the date changes."""

@@ -13,11 +13,12 @@ from typing import cast
 import structlog
 
 from server.config import Settings
-from server.dataplane.batch_columns import OK
+from server.dataplane.batch_columns import OK, OWN_ID
 from server.dataplane.call import Call
 from server.dataplane.numbering import Numbering
 from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.served import ServedVersion
+from server.dataplane.targets import Target
 from server.engine.admission import Budget
 from server.engine.batcher import FinishedBatch
 from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
@@ -48,7 +49,7 @@ class Predictor:
     def submit(
         self,
         call: Call,
-        served: ServedVersion,
+        target: Target,
         body: bytes,
         headers: InferHeaders,
         decode: Decode = v2.decode,
@@ -56,9 +57,13 @@ class Predictor:
         """Start a call. Its answer comes later; an error may come from within this call."""
         size = len(body)
         call.arrived = time.perf_counter()
-        call.served = served
+        call.target = target
+        call.served = served = target.served
+        call.headers = headers
+        call.marks = target.marks
+        if headers.prediction_id is not None:
+            call.marks |= OWN_ID
         call.body_bytes = size
-        call.marks = 0
         if not self._budget.take(size):
             self._refuse(call, MemoryBudget("too many request bytes are in flight"))
             return
@@ -81,10 +86,10 @@ class Predictor:
     def _refuse(self, call: Call, error: Exception) -> None:
         served = call.served
         if isinstance(error, TidegateError):
-            served.telemetry.refused(error.code)
+            served.telemetry.refused(error.code, call.marks)
         else:
             log.error("request_failed", model=served.model, version=served.version, exc_info=error)
-            served.telemetry.refused(TidegateError.code)
+            served.telemetry.refused(TidegateError.code, call.marks)
         call.answered(error)
 
     def _check_json_size(self, size: int) -> None:
@@ -132,7 +137,8 @@ class Predictor:
 
     def _closed(self, call: Call, outcome: str) -> None:
         self._give_back(1, call.body_bytes)
-        call.served.telemetry.request(outcome, time.perf_counter() - call.arrived)
+        seconds = time.perf_counter() - call.arrived
+        call.served.telemetry.request(outcome, seconds, call.marks)
 
     def _give_numbers(self, requests: int) -> int:
         return self._numbering.give(requests, time.time_ns() // 1000)

@@ -1,7 +1,7 @@
 """Which version answers which path: an immutable table, swapped whole.
 
-Decides from a model's name and version who answers, or which error does. Does not know HTTP
-beyond the bytes of a path.
+Decides from a model's name and version, and from what the headers ask, who answers, or which error
+does. Does not know HTTP beyond the bytes of a path.
 
 Concurrency: a table never changes. The loader assigns a new one to `Routes.table`; a request
 reads it once and so sees one state of the world from start to end.
@@ -11,8 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from server.dataplane.batch_columns import PINNED, SPLIT
 from server.dataplane.served import ServedVersion
-from server.errors import ModelLoading, ModelNotFound, ModelUnavailable, VersionNotFound
+from server.dataplane.targets import Split, Target
+from server.errors import (
+    InvalidRequest,
+    ModelLoading,
+    ModelNotFound,
+    ModelUnavailable,
+    TidegateError,
+    VersionNotFound,
+)
+from server.protocol.http_answer import origin_headers
+from server.protocol.request_headers import InferHeaders
+from server.wire.desired import CanaryPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,36 @@ class ModelRoute:
     """Loaded versions."""
     pending: Mapping[str, bool] = field(default_factory=dict)
     """Known versions that are not loaded; whether they are on their way (else they failed)."""
+    generation: int = 0
+    """Of the release state that this carries out."""
+    canary: CanaryPlan | None = None
+    """Who takes a share of the requests that name no version, if it is loaded."""
+    named: Mapping[str, Target] = field(init=False)
+    """Who answers a request that names a version."""
+    unnamed: Target | None = field(init=False)
+    """Who answers a request that names none."""
+
+    def __post_init__(self) -> None:
+        named = {
+            version: Target(served, self._origin(version), PINNED)
+            for version, served in self.versions.items()
+        }
+        object.__setattr__(self, "named", named)
+        object.__setattr__(self, "unnamed", self._unnamed())
+
+    def _origin(self, version: str) -> list[tuple[bytes, bytes]]:
+        return origin_headers(version, self.generation)
+
+    def _unnamed(self) -> Target | None:
+        if self.live is None:
+            return None
+        live, origin = self.versions[self.live], self._origin(self.live)
+        canary = self.canary
+        if canary is None or canary.version == self.live or canary.version not in self.versions:
+            return Target(live, origin)
+        other = Target(self.versions[canary.version], self._origin(canary.version), SPLIT)
+        arms = Split(Target(live, origin, SPLIT), other, canary.weight_bp, canary.salt.encode())
+        return Target(live, origin, split=arms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +74,44 @@ class RouteTable:
     """All models of this worker."""
 
     models: Mapping[str, ModelRoute]
-    hot: Mapping[bytes, ServedVersion] = field(init=False)
-    """The version behind each path of an inference, as the path stands in a request."""
+    hot: Mapping[bytes, Target] = field(init=False)
+    """Who is behind each path of an inference, as the path stands in a request."""
 
     def __post_init__(self) -> None:
-        hot: dict[bytes, ServedVersion] = {}
+        hot: dict[bytes, Target] = {}
         for name, route in self.models.items():
-            for version, served in route.versions.items():
-                hot[f"/v2/models/{name}/versions/{version}/infer".encode()] = served
-            if route.live is not None:
-                hot[f"/v2/models/{name}/infer".encode()] = route.versions[route.live]
+            for version, target in route.named.items():
+                hot[f"/v2/models/{name}/versions/{version}/infer".encode()] = target
+            if route.unnamed is not None:
+                hot[f"/v2/models/{name}/infer".encode()] = route.unnamed
         object.__setattr__(self, "hot", MappingProxyType(hot))
 
-    def find(self, model: str, version: str | None) -> ServedVersion:
-        """Return who answers for a model, or for one version of it.
+    def choose(
+        self, model: str, version: str | None, headers: InferHeaders, draw_bp: int
+    ) -> Target:
+        """Return who answers a request to a model, or to one version of it.
+
+        `draw_bp` is a number below 10,000, drawn for this request: it decides between the live
+        version and a canary when there is no routing key to decide.
+
+        Raises:
+            InvalidRequest: path and header name two versions.
+            TidegateError: nobody answers, as `find` says.
+
+        """
+        pinned = headers.model_version
+        if version is not None and pinned is not None and pinned != version:
+            raise InvalidRequest(
+                f"the path names version '{version[:32]}' and X-Model-Version '{pinned[:32]}'; "
+                "leave one of them out"
+            )
+        target = self.find(model, version if pinned is None else pinned)
+        if target.split is None:
+            return target
+        return target.split.arm(headers.routing_key, draw_bp)
+
+    def find(self, model: str, version: str | None) -> Target:
+        """Return who is responsible for a model, or for one version of it.
 
         Raises:
             ModelNotFound, VersionNotFound: nobody goes by that name.
@@ -56,20 +122,25 @@ class RouteTable:
         route = self.models.get(model)
         if route is None:
             raise ModelNotFound(f"model '{model[:128]}' is not found")
-        wanted = route.live if version is None else version
-        if wanted is not None and wanted in route.versions:
-            return route.versions[wanted]
-        loading: bool | None
-        if version is None:
-            loading = bool(route.versions) or any(route.pending.values())
-        else:
-            loading = route.pending.get(version)
-        if loading is None:
-            raise VersionNotFound(f"model '{model}' has no version '{str(version)[:32]}'")
-        subject = f"model '{model}'" + (f" version {version}" if version else "")
-        if loading:
-            raise ModelLoading(f"{subject} is loading")
-        raise ModelUnavailable(f"{subject} could not be loaded; the control port says why")
+        target = route.unnamed if version is None else route.named.get(version)
+        if target is None:
+            raise _reason(model, version, route)
+        return target
+
+
+def _reason(model: str, version: str | None, route: ModelRoute) -> TidegateError:
+    """Return why nobody answers."""
+    loading: bool | None
+    if version is None:
+        loading = bool(route.versions) or any(route.pending.values())
+    else:
+        loading = route.pending.get(version)
+    if loading is None:
+        return VersionNotFound(f"model '{model}' has no version '{str(version)[:32]}'")
+    subject = f"model '{model}'" + (f" version {version}" if version else "")
+    if loading:
+        return ModelLoading(f"{subject} is loading")
+    return ModelUnavailable(f"{subject} could not be loaded; the control port says why")
 
 
 class Routes:

@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from server.dataplane.batch_columns import CLOSED_CODES, OWN_ID, Columns, Noted
+from server.dataplane.batch_columns import CLOSED_CODES, OWN_ID, SPLIT, Columns, Noted
 from server.dataplane.kept import NO_TENSORS, KeptTensors
 from server.engine.batcher import FinishedBatch
 from server.tensors import Signature
@@ -85,9 +85,11 @@ class VersionTelemetry:
             signature or Signature((), ()), owner.max_row_bytes, is_batched=is_batched
         )
 
-    def refused(self, code: str) -> None:
-        """Count a request that reached no batch."""
+    def refused(self, code: str, marks: int = 0) -> None:
+        """Count a request that reached no batch, with what is special about it."""
         self.tally.outcomes[code] += 1
+        if marks & SPLIT:
+            self.tally.routed.outcomes[code] += 1
         self._owner.note(self)
 
     def broken(self, rows: Mapping[tuple[str, str, str], int]) -> None:
@@ -95,8 +97,11 @@ class VersionTelemetry:
         self.tally.broken.update(rows)
         self._owner.note(self)
 
-    def request(self, code: str, seconds: float) -> None:
+    def request(self, code: str, seconds: float, marks: int = 0) -> None:
         """Count one request whose fate is not that of its batch."""
+        if marks & SPLIT:
+            self.tally.routed.outcomes[code] += 1
+            self.tally.routed.request.observe(np.array([seconds]))
         self.tally.outcomes[code] += 1
         self.tally.outcome_seconds[code] += seconds
         self._spans.append(seconds)

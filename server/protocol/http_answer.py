@@ -26,9 +26,21 @@ def json_headers(length: int) -> Headers:
     return [(b"content-type", JSON_TYPE), (b"content-length", b"%d" % length)]
 
 
-def infer_http(answer: InferAnswer, request_id: str | None) -> Answer:
+def origin_headers(version: str, generation: int) -> Headers:
+    """Return the headers that say which version answered, under which release state."""
+    return [
+        (b"x-model-version", version.encode()),
+        (b"x-release-generation", b"%d" % generation),
+    ]
+
+
+def infer_http(
+    answer: InferAnswer, origin: Headers, prediction_id: str, request_id: str | None
+) -> Answer:
     """Wrap an inference answer; `request_id` is echoed if the caller sent one."""
     headers = json_headers(len(answer.body))
+    headers += origin
+    headers.append((b"x-prediction-id", prediction_id.encode()))
     if answer.json_length is not None:
         headers[0] = (b"content-type", BINARY_TYPE)
         headers.append((b"inference-header-content-length", b"%d" % answer.json_length))
@@ -55,3 +67,9 @@ def json_ok_prefix(default_headers: Headers) -> bytes:
     """Return the head of a JSON answer with status 200 up to the value of the content length."""
     answer = Answer(200, [(b"content-type", JSON_TYPE), (b"content-length", b"")], b"")
     return response_head(answer, default_headers, close=False)[:-4]
+
+
+def before_prediction_id(origin: Headers) -> bytes:
+    """Return what stands between content length and prediction id in the head of that answer."""
+    fields = b"".join(b"\r\n%b: %b" % field for field in origin)
+    return fields + b"\r\nx-prediction-id: "

@@ -2,6 +2,7 @@
 
 Decides what each one may hold and what happens if it does not: a malformed header of the protocol
 is an error, a malformed x-request-id is replaced by one of ours (it would be echoed and logged).
+X-Model-Version may hold anything: what no version is called is not found.
 """
 
 import re
@@ -15,9 +16,24 @@ REQUEST_ID = b"x-request-id"
 TIMEOUT = b"x-request-timeout-ms"
 ACCEPT_ENCODING = b"accept-encoding"
 CONTENT_ENCODING = b"content-encoding"
+MODEL_VERSION = b"x-model-version"
+ROUTING_KEY = b"x-routing-key"
+PREDICTION_ID = b"x-prediction-id"
 
-NOTED = frozenset({JSON_LENGTH, REQUEST_ID, TIMEOUT, ACCEPT_ENCODING})
+NOTED = frozenset(
+    {
+        JSON_LENGTH,
+        REQUEST_ID,
+        TIMEOUT,
+        ACCEPT_ENCODING,
+        MODEL_VERSION,
+        ROUTING_KEY,
+        PREDICTION_ID,
+    }
+)
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_SAFE_PREDICTION_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+MAX_ROUTING_KEY_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,12 @@ class InferHeaders:
     request_id: str | None = None
     timeout_seconds: float | None = None
     accept_encoding: bytes = b""
+    model_version: str | None = None
+    """The version that shall answer, whichever is live."""
+    routing_key: bytes | None = None
+    """Requests with the same key are answered by the same version while a canary is under way."""
+    prediction_id: str | None = None
+    """By which the caller will speak of these rows later; None: by one of ours."""
 
 
 PLAIN = InferHeaders()
@@ -39,7 +61,8 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
 
     Raises:
         BadBinary: Inference-Header-Content-Length is not a whole number.
-        InvalidRequest: X-Request-Timeout-Ms is not a positive whole number.
+        InvalidRequest: X-Request-Timeout-Ms is not a positive whole number, X-Routing-Key is too
+            long, or X-Prediction-Id is too long or not safe to keep.
 
     """
     noted = {name: value for name, value in headers if name in NOTED}
@@ -50,6 +73,9 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
         accepted_id(noted.get(REQUEST_ID)),
         _timeout(noted.get(TIMEOUT)),
         noted.get(ACCEPT_ENCODING, b""),
+        _text(noted.get(MODEL_VERSION)),
+        _routing_key(noted.get(ROUTING_KEY)),
+        _prediction_id(noted.get(PREDICTION_ID)),
     )
 
 
@@ -84,3 +110,27 @@ def _timeout(value: bytes | None) -> float | None:
     if not value.isdigit() or len(value) > 9 or int(value) == 0:
         raise InvalidRequest("X-Request-Timeout-Ms must be a positive whole number")
     return int(value) / 1000
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _routing_key(value: bytes | None) -> bytes | None:
+    if value is not None and len(value) > MAX_ROUTING_KEY_BYTES:
+        raise InvalidRequest(
+            f"X-Routing-Key may have {MAX_ROUTING_KEY_BYTES} bytes, got {len(value)}"
+        )
+    # An empty key is none: callers without one must not all be taken for the same.
+    return value or None
+
+
+def _prediction_id(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    if not _SAFE_PREDICTION_ID.fullmatch(value):
+        raise InvalidRequest(
+            "X-Prediction-Id must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -, "
+            f"got '{value[:32].decode('latin-1')}' ({len(value)} bytes)"
+        )
+    return value.decode()

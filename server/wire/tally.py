@@ -3,7 +3,9 @@
 Decides which facts about serving are counted, in which buckets, and how counts travel. A worker
 adds to a tally, sends it and starts an empty one; control adds what arrives to its own. A tally is
 kept until it is sent, so a restart of control or a full socket loses none, and a restart of a
-worker needs no care: control never sees totals, only what to add.
+worker needs no care: control never sees totals, only what to add. A worker that is killed takes
+with it what it had not sent, a quarter of a second's counts while control is there, and never
+counts the requests that it was answering: a version that kills workers shows in their restarts.
 
 Does not know Prometheus or the statistics extension; both are written from these counts.
 """
@@ -70,6 +72,25 @@ class BatchSize:
 
 
 @dataclass(slots=True)
+class Routed:
+    """Requests that a split gave to this version, while a canary took a share of the live one's.
+
+    The two versions are compared by these: they come in the shares that the weight says, from the
+    same callers at the same time. What named its version is not among them.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Answered requests by outcome, as in a tally."""
+    request: DurationHistogram = field(default_factory=DurationHistogram)
+    """Their durations, for those that reached a batch."""
+
+    def add(self, other: "Routed") -> None:
+        """Add other requests that the same version was given."""
+        self.outcomes.update(other.outcomes)
+        self.request.add(other.request)
+
+
+@dataclass(slots=True)
 class Tally:
     """What happened for one version. Empty when made."""
 
@@ -89,6 +110,8 @@ class Tally:
     """Batches that succeeded, by their rows."""
     broken: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows that broke a data check, by feature, what was broken, and the check's policy."""
+    routed: Routed = field(default_factory=Routed)
+    """Those of the requests that came through a split; empty without a canary."""
     last_milliseconds: int = 0
     """When a batch last finished, in milliseconds since 1970."""
 
@@ -99,6 +122,7 @@ class Tally:
             self.outcome_seconds[code] += seconds
         self.closed.update(other.closed)
         self.broken.update(other.broken)
+        self.routed.add(other.routed)
         for mine, theirs in (
             (self.request, other.request),
             (self.queue, other.queue),
@@ -128,6 +152,10 @@ def _histogram(value: Sequence[Any]) -> DurationHistogram:
     return DurationHistogram(np.array(value[0], np.int64), float(value[1]))
 
 
+def _routed(value: Sequence[Any] | None) -> Routed:
+    return Routed(Counter(value[0]), _histogram(value[1])) if value else Routed()
+
+
 def encode(model: str, version: str, tally: Tally) -> bytes:
     """Write a tally as one message."""
     return orjson.dumps(
@@ -150,6 +178,9 @@ def encode(model: str, version: str, tally: Tally) -> bytes:
                 for rows, size in tally.sizes.items()
             },
             "broken": [[*key, rows] for key, rows in sorted(tally.broken.items())],
+            "routed": [tally.routed.outcomes, _histogram_json(tally.routed.request)]
+            if tally.routed.outcomes
+            else None,
             "last": tally.last_milliseconds,
         }
     )
@@ -167,6 +198,7 @@ def decode(message: bytes | memoryview) -> tuple[str, str, Tally]:
         compute=_histogram(value["compute"]),
         sizes={int(rows): BatchSize(*size) for rows, size in value["sizes"].items()},
         broken=Counter({(row[0], row[1], row[2]): row[3] for row in value["broken"]}),
+        routed=_routed(value["routed"]),
         last_milliseconds=value["last"],
     )
     return value["model"], value["version"], tally

@@ -56,6 +56,21 @@ def test_every_part_of_a_tally_is_added() -> None:
     assert (got.rows, got.batches, got.last_milliseconds) == (8, 2, 5)
 
 
+def test_what_was_routed_is_read_by_version() -> None:
+    """Sums of all workers; of a version that nothing was routed to, nothing."""
+    sent = Tally()
+    sent.routed.outcomes.update({"ok": 3, "model_error": 1})
+    sent.routed.request.observe(np.array([0.001, 2.0]))
+    totals = Totals()
+    for _ in range(2):
+        totals.add(_message("m", "2", sent))
+    totals.add(_message("m", "1", Tally()))
+
+    assert totals.routed("m", "2").outcomes == {"ok": 6, "model_error": 2}
+    assert totals.routed("m", "2").request.total == 4
+    assert [totals.routed(*key).outcomes for key in (("m", "1"), ("n", "1"))] == [{}, {}]
+
+
 def test_batch_records_are_counted() -> None:
     """A message of records adds one message, its batches and their rows."""
     batches = np.zeros(3, BATCH_COLUMNS)

@@ -15,6 +15,7 @@ from server.dataplane.batch_columns import (
     OK,
     OWN_ID,
     PINNED,
+    SPLIT,
     Columns,
     Noted,
 )
@@ -98,7 +99,7 @@ def batches(draw: st.DrawFn) -> Batch:
         group=0 if failed else draw(st.integers(0, 2)),
         first_id=draw(st.integers(0, 1 << 51)),
         answered_rows=tuple(draw(st.lists(st.integers(0, 4), min_size=each, max_size=each))),
-        marks=tuple(draw(st.lists(st.integers(0, 3), min_size=each, max_size=each))),
+        marks=tuple(draw(st.lists(st.integers(0, 7), min_size=each, max_size=each))),
     )
 
 
@@ -157,6 +158,15 @@ def test_counts_are_those_of_a_plain_loop(noted: list[Batch]) -> None:
     assert plain(tally.request) == buckets(spans)
     assert tally.outcomes == Counter({OK: len(spans)} if spans else {})
     assert tally.outcome_seconds == ({OK: sum(spans)} if spans else {})
+    routed = [
+        batch.answered - arrived
+        for batch in noted
+        if batch.all_ok
+        for arrived, marks in zip(batch.arrived, batch.marks, strict=True)
+        if marks & SPLIT
+    ]
+    assert plain(tally.routed.request) == buckets(routed)
+    assert tally.routed.outcomes == ({OK: len(routed)} if routed else {})
     assert tally.closed == Counter(batch.closed.value for batch in noted)
     assert {
         rows: (size.batches, size.input_seconds, size.compute_seconds, size.output_seconds)

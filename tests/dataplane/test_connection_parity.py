@@ -15,7 +15,7 @@ from tests.support.dataplane import InProcessWorker
 from tests.support.raw import RawAnswer, connected
 
 Tensor = dict[str, Any]
-_RANDOM_ID = re.compile(rb"\b[0-9a-f]{16}\b")
+_RANDOM_ID = re.compile(rb"\b(?:[0-9a-f]{16}|[0-9a-f]{13}-[0-9a-f]{8})\b")
 
 
 def _tensor(rows: int, **changes: Any) -> Tensor:
@@ -90,6 +90,9 @@ _HEADERS = st.fixed_dictionaries(
         ),
         "Accept-Encoding": st.sampled_from(["gzip", "deflate, gzip;q=0.5", "br", "*", "gzip;q=0"]),
         "X-Request-Timeout-Ms": st.sampled_from(["1000", "999999999", "0", "-1", "soon"]),
+        "X-Model-Version": st.sampled_from(["1", "2", "x" * 40, "\xfc"]),
+        "X-Routing-Key": st.sampled_from(["user", "", "k" * 257]),
+        "X-Prediction-Id": st.sampled_from(["order:17", "0123456789abcdef", "a/b", "x" * 129]),
         "Connection": st.sampled_from(["close", "keep-alive", "Keep-Alive, X-Any"]),
         "Expect": st.sampled_from(["100-continue", "100-Continue"]),
         "Content-Type": st.just("text/plain"),
@@ -111,7 +114,7 @@ PATHS = {
 def _head(method: str, path: str, version: str, headers: dict[str, str]) -> bytes:
     lines = [f"{method} {path} {version}", "Host: test"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
 def _chunked(body: bytes, sizes: Sequence[int]) -> bytes:

@@ -12,12 +12,20 @@ from server.dataplane.connection import DataConnection
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
 from server.dataplane.routes import Routes
+from server.dataplane.served import ServedVersion
+from server.dataplane.targets import Target
 from server.dataplane.telemetry import Telemetry
 from server.errors import QueueFull
 from server.protocol.answers import InferAnswer
+from server.protocol.http_answer import origin_headers
 from server.protocol.request_headers import InferHeaders
 
 DATE = [(b"date", b"today")]
+
+
+def target() -> Target:
+    """Stand in for version 3 under generation 12."""
+    return Target(cast("ServedVersion", None), origin_headers("3", 12))
 
 
 class Line:
@@ -29,6 +37,7 @@ class Line:
             Routes(),
             Telemetry(0, lambda _kind, _parts: True, 0),
         )
+        self.plane.telemetry.tag, self.plane.json_ok_end = "ab12cd34", b"-ab12cd34\r\n\r\n"
         self.server_state = SimpleNamespace(default_headers=DATE)
         self.advanced = 0
         self.tasks: list[asyncio.Task[Any]] = []
@@ -48,6 +57,7 @@ def answered(
     async def play() -> bytes:
         line = Line()
         exchange = HotExchange(cast("DataConnection", line), close=close)
+        exchange.target, exchange.number = target(), 0x5F1C
         if headers is not None:
             exchange.headers = headers
         exchange.answered(answer)
@@ -63,30 +73,39 @@ def answered(
 
 
 JSON = b"content-type: application/json\r\n"
+ORIGIN = b"x-model-version: 3\r\nx-release-generation: 12\r\n"
+SAID = ORIGIN + b"x-prediction-id: 5f1c-ab12cd34\r\n"
 
 
 @pytest.mark.parametrize(
     ("answer", "headers", "close", "expected"),
     [
-        (InferAnswer(b"{}"), None, False, JSON + b"content-length: 2\r\n\r\n{}"),
+        (InferAnswer(b"{}"), None, False, JSON + b"content-length: 2\r\n" + SAID + b"\r\n{}"),
         (
             InferAnswer(b"{}"),
             None,
             True,
-            JSON + b"content-length: 2\r\nconnection: close\r\n\r\n{}",
+            JSON + b"content-length: 2\r\n" + SAID + b"connection: close\r\n\r\n{}",
         ),
         (
             InferAnswer(b"{}"),
             InferHeaders(request_id="me"),
             False,
-            JSON + b"content-length: 2\r\nx-request-id: me\r\n\r\n{}",
+            JSON + b"content-length: 2\r\n" + SAID + b"x-request-id: me\r\n\r\n{}",
+        ),
+        (
+            InferAnswer(b"{}"),
+            InferHeaders(prediction_id="order:17"),
+            False,
+            JSON + b"content-length: 2\r\n" + ORIGIN + b"x-prediction-id: order:17\r\n\r\n{}",
         ),
         (
             InferAnswer(b"{}\0\1", 2),
             InferHeaders(json_length=9, accept_encoding=b"gzip"),
             False,
             b"content-type: application/octet-stream\r\ncontent-length: 4\r\n"
-            b"inference-header-content-length: 2\r\n\r\n{}\0\1",
+            + SAID
+            + b"inference-header-content-length: 2\r\n\r\n{}\0\1",
         ),
     ],
 )
@@ -107,6 +126,7 @@ def test_the_short_way_writes_what_the_general_one_does() -> None:
         for way in ("answered", "answered_json"):
             exchange = HotExchange(cast("DataConnection", Line()), close=close)
             exchange.headers = headers or exchange.headers
+            exchange.target, exchange.number = target(), 0x5F1C
             body = b'{"a":1}'
             getattr(exchange, way)(body if way == "answered_json" else InferAnswer(body))
             responses.append(exchange.response)
@@ -131,6 +151,7 @@ def test_a_large_answer_is_compressed_beside_the_loop(coding: str) -> None:
         b"date: today",
         b"content-type: application/json",
         b"content-length: %d" % len(rest),
+        *SAID.splitlines(),
         b"content-encoding: " + coding.encode(),
         b"vary: accept-encoding",
     ]

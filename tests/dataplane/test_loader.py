@@ -112,7 +112,8 @@ def test_a_state_is_carried_out_and_its_generation_reached(plan_of: PlanOf) -> N
         assert bench.loader.load_seconds.keys() == {("a", "1"), ("a", "2")}
         assert bench.plane.telemetry.generation == 3
         table = bench.routes.table
-        assert table.find("a", None) is table.find("a", "2") is bench.loader.loaded["a", "2"]
+        loaded = bench.loader.loaded["a", "2"]
+        assert table.find("a", None).served is table.find("a", "2").served is loaded
         with pytest.raises(ModelLoading):
             table.find("a", "3")
         with pytest.raises(ModelUnavailable):
@@ -197,7 +198,7 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(
         assert failure.digest == broken.digest
         assert "ONNX Runtime cannot load it" in failure.error
         assert "export the model again" in failure.fix
-        assert bench.routes.table.find("a", None) is first
+        assert bench.routes.table.find("a", None).served is first
         assert bench.lives("a") == [None, "1"]
         assert bench.lives("z") == [None, "1", "2"]
         for version in (None, "1"):

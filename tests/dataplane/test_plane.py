@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from server.config import Settings
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, Routes, RouteTable
 from server.dataplane.telemetry import UNKNOWN, Telemetry
+from server.errors import ModelLoading, ModelNotFound, VersionNotFound
 from server.http.port import SWEEP_SECONDS
+from server.protocol.request_headers import PLAIN
 
 
 def on_loop(scenario: Callable[[Plane], None]) -> None:
@@ -46,6 +50,24 @@ def test_the_common_head_follows_the_date() -> None:
         assert first.endswith(b"\r\ncontent-length: ")
         assert plane.json_ok_prefix(early) is first
         assert b"date: late\r\n" in plane.json_ok_prefix(late)
+
+    on_loop(scenario)
+
+
+def test_who_answers_an_inference_is_chosen_and_its_absence_counted() -> None:
+    """Nobody's inferences are counted under their model, with the reason."""
+
+    def scenario(plane: Plane) -> None:
+        plane.routes.table = RouteTable({"known": ModelRoute(None, {}, {"1": True})})
+        for version, error in ((None, ModelLoading), ("2", VersionNotFound)):
+            with pytest.raises(error):
+                plane.choose("known", version, PLAIN)
+        with pytest.raises(ModelNotFound):
+            plane.choose("a", None, PLAIN)
+
+        counted = plane.telemetry.refusals("known").tally.outcomes
+        assert counted == {"model_loading": 1, "version_not_found": 1}
+        assert plane.telemetry.refusals(UNKNOWN).tally.outcomes == {"model_not_found": 1}
 
     on_loop(scenario)
 

@@ -38,7 +38,7 @@ def broken(worker: InProcessWorker) -> dict[tuple[str, str, str], int]:
 
     def take() -> dict[tuple[str, str, str], int]:
         table = worker.worker.plane.routes.table
-        tally = table.find("checked", None).telemetry.tally
+        tally = table.find("checked", None).served.telemetry.tally
         rows = dict(tally.broken)
         tally.broken.clear()
         return rows

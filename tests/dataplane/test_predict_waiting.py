@@ -66,10 +66,10 @@ def submit(
     worker: InProcessWorker, call: Call, body: bytes, model: str = "affine", **more: Any
 ) -> None:
     """Give a call to the predictor."""
-    served = worker.worker.loader.loaded[model, "1"]
+    target = worker.worker.plane.routes.table.find(model, "1")
     headers = more.pop("headers", PLAIN)
     predictor = worker.worker.plane.predictor
-    worker.on_loop(lambda: predictor.submit(call, served, body, headers, **more))
+    worker.on_loop(lambda: predictor.submit(call, target, body, headers, **more))
 
 
 def outcomes(worker: InProcessWorker, code: str) -> int:
@@ -179,12 +179,12 @@ def test_a_caller_that_cannot_take_its_answer_gets_an_error(
     """If writing an answer fails, whole or put together from parts, the call ends all the same."""
     before = outcomes(held, "internal")
     call, mate = Recorded(RuntimeError("of the writer")), Recorded()
-    served = held.worker.loader.loaded["affine", "1"]
+    target = held.worker.plane.routes.table.find("affine", None)
     predictor = held.worker.plane.predictor
 
     def submit_both() -> None:
-        predictor.submit(call, served, infer_body([[1, 2, 3]] * rows), PLAIN)
-        predictor.submit(mate, served, infer_body([[1, 2, 3]]), PLAIN)
+        predictor.submit(call, target, infer_body([[1, 2, 3]] * rows), PLAIN)
+        predictor.submit(mate, target, infer_body([[1, 2, 3]]), PLAIN)
 
     held.on_loop(submit_both)
     check_nothing_left(held)
@@ -199,10 +199,10 @@ def test_a_large_request_whose_caller_leaves_is_dropped(held: InProcessWorker) -
     """The parts of a request that nobody waits for any more are not run, and it is counted once."""
     before = outcomes(held, "client_gone")
     call = Recorded()
-    served = held.worker.loader.loaded["affine", "1"]
+    target = held.worker.plane.routes.table.find("affine", None)
 
     def submit_and_leave() -> None:
-        held.worker.plane.predictor.submit(call, served, infer_body([[1, 2, 3]] * 20), PLAIN)
+        held.worker.plane.predictor.submit(call, target, infer_body([[1, 2, 3]] * 20), PLAIN)
         call.is_gone = True
 
     held.on_loop(submit_and_leave)

@@ -5,6 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.dataplane.batch_columns import OWN_ID, PINNED, SPLIT
 from server.dataplane.telemetry import FLUSH_SECONDS, TALLY_SECONDS, UNKNOWN, Telemetry
 from server.errors import ModelFailed
 from server.wire.frames import Kind
@@ -69,6 +70,28 @@ def test_a_good_batch_and_single_outcomes_add_up() -> None:
         assert counts.compute.total == 3
         [sent] = river.records
         assert sent.batches["rows"].tolist() == [2, 3]
+
+    with_river(scenario)
+
+
+def test_what_came_through_a_split_is_counted_again_by_itself() -> None:
+    """Good ones of a batch, those with a fate of their own, and those that reached no batch."""
+
+    async def scenario(river: River, telemetry: Telemetry) -> None:
+        version = of_version(telemetry)
+        noted = batch(rows(1, 2, 3), requests=3)
+        noted.entries[1].marks = SPLIT  # type: ignore[attr-defined]
+        version.batch(noted, 10.5, FIRST, all_ok=True)
+        version.request("model_error", 2.0, SPLIT)
+        version.request("model_error", 4.0, PINNED)
+        version.refused("queue_full", SPLIT | OWN_ID)
+        version.refused("queue_full")
+        telemetry.flush()
+
+        counts = river.totals["m", "1"]
+        assert counts.outcomes == {"ok": 3, "model_error": 2, "queue_full": 2}
+        assert counts.routed.outcomes == {"ok": 1, "model_error": 1, "queue_full": 1}
+        assert (counts.routed.request.total, counts.routed.request.seconds) == (2, 3.0)
 
     with_river(scenario)
 

@@ -27,11 +27,16 @@ def test_each_header_is_read() -> None:
         (b"x-request-id", b"Abc-1.2_3"),
         (b"x-request-timeout-ms", b"250"),
         (b"accept-encoding", b"gzip;q=0.5"),
+        (b"x-model-version", b"3"),
+        (b"x-routing-key", b"user 7"),
+        (b"x-prediction-id", b"order:17"),
         (b"host", b"a"),
     ]
 
-    assert read(headers) == InferHeaders(144, "Abc-1.2_3", 0.25, b"gzip;q=0.5")
-    for name, value in headers[:4]:
+    assert read(headers) == InferHeaders(
+        144, "Abc-1.2_3", 0.25, b"gzip;q=0.5", "3", b"user 7", "order:17"
+    )
+    for name, value in headers[:-1]:
         assert read([(name, value)]) is not PLAIN
 
 
@@ -58,6 +63,31 @@ def test_another_timeout_is_refused(value: bytes) -> None:
     with pytest.raises(InvalidRequest, match="X-Request-Timeout-Ms must be a positive whole"):
         read([(b"x-request-timeout-ms", value)])
     assert read([(b"x-request-timeout-ms", b"9" * 9)]).timeout_seconds == 999_999.999
+
+
+@pytest.mark.parametrize("value", [b"a", b"urn:uuid:1-2_3.4", b"x" * 128])
+def test_a_prediction_id_that_is_safe_to_keep_is_the_callers_own(value: bytes) -> None:
+    """Letters, digits and four signs, up to 128: what ids of other systems are made of."""
+    assert read([(b"x-prediction-id", value)]).prediction_id == value.decode()
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"x" * 129, b"a b", b"a\tb", b"a/b", b"\xc3\xbc", b'"', b"a,b", b"a\0"]
+)
+def test_another_prediction_id_is_refused(value: bytes) -> None:
+    """Replacing it would leave the caller with labels for predictions that nobody knows."""
+    with pytest.raises(InvalidRequest, match="X-Prediction-Id must be 1 to 128 of") as raised:
+        read([(b"x-prediction-id", value)])
+    assert f"({len(value)} bytes)" in str(raised.value)
+    assert len(str(raised.value)) < 140
+
+
+def test_a_routing_key_is_any_bytes_of_some_length() -> None:
+    """Only its hash counts; an empty one is none, and one without end is refused."""
+    assert read([(b"x-routing-key", b"\xff" * 256)]).routing_key == b"\xff" * 256
+    assert read([(b"x-routing-key", b"")]).routing_key is None
+    with pytest.raises(InvalidRequest, match="X-Routing-Key may have 256 bytes, got 257"):
+        read([(b"x-routing-key", b"k" * 257)])
 
 
 @pytest.mark.parametrize("value", [b"a", b"A-Z_0.9", b"x" * 64])

@@ -13,6 +13,7 @@ from server.wire.tally import (
     DURATION_BUCKETS,
     BatchSize,
     DurationHistogram,
+    Routed,
     Tally,
     decode,
     encode,
@@ -31,6 +32,11 @@ def histograms(draw: st.DrawFn) -> DurationHistogram:
     return histogram
 
 
+routed = st.builds(
+    Routed,
+    outcomes=st.dictionaries(words, st.integers(1, 9), min_size=1).map(Counter),
+    request=histograms(),
+)
 tallies = st.builds(
     Tally,
     outcomes=st.dictionaries(words, st.integers(0, 9)).map(Counter),
@@ -46,6 +52,7 @@ tallies = st.builds(
         st.builds(BatchSize, st.integers(0, 9), exact_seconds, exact_seconds, exact_seconds),
     ),
     broken=st.dictionaries(st.tuples(words, words, words), st.integers(0, 9)).map(Counter),
+    routed=st.builds(Routed) | routed,
     last_milliseconds=st.integers(0, 2**45),
 )
 
@@ -74,6 +81,7 @@ def test_what_is_encoded_is_decoded(tally: Tally, model: str, version: str) -> N
     assert plain(received) == plain(tally)
     received.outcome_seconds["new"] += 1.0
     received.outcomes["new"] += 1
+    received.routed.outcomes["new"] += 1
     assert received.request.counts.dtype == np.int64
 
 
@@ -96,6 +104,7 @@ def test_adding_leaves_the_other_tally_alone(one: Tally, two: Tally) -> None:
     result = total(one, two)
     result.add(one)
     result.request.observe(np.array([1.0]))
+    result.routed.request.observe(np.array([1.0]))
 
     assert plain(two) == before
 
@@ -109,6 +118,7 @@ def test_totals_are_sums(one: Tally, two: Tally) -> None:
     assert both.rows == one.rows + two.rows
     assert both.batches == one.batches + two.batches
     assert both.request.total == one.request.total + two.request.total
+    assert both.routed.request.total == one.routed.request.total + two.routed.request.total
     assert both.last_milliseconds == max(one.last_milliseconds, two.last_milliseconds)
 
 
