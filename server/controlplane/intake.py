@@ -19,7 +19,13 @@ from server.engine.session import VERSION as RUNTIME_VERSION
 from server.errors import ModelInvalid
 from server.monitoring.checks import Policy
 from server.monitoring.profile_checks import checks_of_profile
-from server.repository.intake_rules import checked_checks, checked_features, model_file_of
+from server.release.shadow_rules import ShadowRules
+from server.repository.intake_rules import (
+    checked_checks,
+    checked_features,
+    checked_shadow,
+    model_file_of,
+)
 from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.reference import Reference, find_reference
@@ -42,6 +48,8 @@ class Accepted:
     verdict_key: str
     reference: Reference
     """The profile beside it; whatever is wrong with that, the version can be served."""
+    shadow_rules: ShadowRules
+    """How candidates are compared with it, while it is live."""
 
 
 class Intake:
@@ -108,6 +116,7 @@ class Intake:
             features=checked_features(setup, verdict),
             checks=checked_checks(setup, verdict),
         )
+        rules = checked_shadow(setup, verdict)
         reference = await self.on_thread(
             find_reference, folder.path, verdict.signature, plan.features, staged.digest
         )
@@ -116,7 +125,7 @@ class Intake:
             policy = Policy(setup.settings.check_policy)
             more = checks_of_profile(reference.profile, policy, own)
             plan = replace(plan, checks=(*plan.checks, *more))
-        return Accepted(plan, verdict, key, reference)
+        return Accepted(plan, verdict, key, reference, rules)
 
     async def _verdict(
         self, folder: VersionFolder, setup: ModelSetup, staged: StagedVersion, model_file: str

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from server.monitoring.profile import Profile
+from server.release.shadow_rules import ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route, select
@@ -45,6 +46,8 @@ class KnownVersion:
     verdict_key: str = ""
     reference: Reference = NO_REFERENCE
     """The reference profile beside the files, from the last check that succeeded."""
+    shadow_rules: ShadowRules | None = None
+    """How candidates are compared with it; None before a check has succeeded."""
     error: str = ""
     """What the last check found wrong, if anything; `plan` may be from an earlier one."""
     fix: str = ""

@@ -1,15 +1,17 @@
 """What a version's folder and its settings must agree on.
 
-Decides which file is the model, and whether named features and data checks fit the model's inputs.
-Pure.
+Decides which file is the model, and whether named features, data checks and rules of comparison fit
+the model's tensors. Pure.
 """
 
 from server.errors import ModelInvalid
 from server.monitoring.checks import Check, Policy, problem
 from server.monitoring.columns import Column, Side, layout_of
 from server.monitoring.taking import VALUE
+from server.release.shadow_rules import ShadowRules
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import ModelSetup
+from server.repository.shadow_table import shadow_rules
 from server.repository.verification import Verdict
 
 
@@ -84,6 +86,17 @@ def checked_checks(setup: ModelSetup, verdict: Verdict) -> tuple[Check, ...]:
             raise ModelInvalid(f"model.toml checks '{feature}', but {wrong}", fix=fix)
         checks.append(check)
     return tuple(checks)
+
+
+def checked_shadow(setup: ModelSetup, verdict: Verdict) -> ShadowRules:
+    """Hold what model.toml says of comparisons to the model's inputs and outputs.
+
+    Raises:
+        ModelInvalid: a feature or an output that does not exist, or values it cannot have.
+
+    """
+    columns = _values_by_feature(setup, verdict)
+    return shadow_rules(setup.shadow, verdict.signature, columns, setup.features)
 
 
 def _values_by_feature(setup: ModelSetup, verdict: Verdict) -> dict[str, Column]:

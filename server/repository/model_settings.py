@@ -19,6 +19,7 @@ from server.errors import InvalidRequest, ModelInvalid
 from server.release.gate_settings import NAMES, CanarySettings, GateSettings
 from server.repository import triton_config
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
+from server.repository.shadow_table import OutputTable, ShadowTable
 
 _FIX = f"mend {SETTINGS_FILE}"
 
@@ -45,7 +46,7 @@ class CheckTable(BaseModel):
     minimum: float | None = None
     maximum: float | None = None
     nullable: bool = True
-    """Whether the value may be missing: NaN, or text without characters."""
+    """Whether the value may be missing, which is NaN; text never is."""
     categories: list[str] | list[int] | None = None
     """All that are allowed."""
     policy: CheckPolicy | None = None
@@ -59,12 +60,19 @@ class _ModelFile(ModelSettings):
     checks: dict[str, CheckTable] = Field(default_factory=dict)
     gates: GateSettings | None = None
     canary: CanarySettings = CanarySettings()
+    shadow: ShadowTable = ShadowTable()
 
 
-_TABLES = {"inputs", "checks", "gates", "canary"}
+_TABLES = {"inputs", "checks", "gates", "canary", "shadow"}
 """What model.toml holds beside settings."""
 
-_KNOWN_NAMES = (*_ModelFile.model_fields, *CheckTable.model_fields, *NAMES)
+_KNOWN_NAMES = (
+    *_ModelFile.model_fields,
+    *CheckTable.model_fields,
+    *ShadowTable.model_fields,
+    *OutputTable.model_fields,
+    *NAMES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,8 @@ class ModelSetup:
     gates: GateSettings | None = None
     """What a candidate is held to; None if the model's files do not say."""
     canary: CanarySettings = field(default_factory=CanarySettings)
+    shadow: ShadowTable = field(default_factory=ShadowTable)
+    """How a candidate is compared with the live version."""
 
 
 def read_setup(
@@ -122,6 +132,7 @@ def read_setup(
         file.checks,
         file.gates,
         file.canary,
+        file.shadow,
     )
 
 

@@ -1,5 +1,6 @@
 """What a version's folder and its settings must agree on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,16 @@ import pytest
 from server.config import ModelSettings
 from server.errors import ModelInvalid
 from server.monitoring.checks import Check, Policy
-from server.repository.intake_rules import checked_checks, checked_features, model_file_of
+from server.release.shadow_rules import Segment
+from server.repository.intake_rules import (
+    checked_checks,
+    checked_features,
+    checked_shadow,
+    model_file_of,
+)
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import CheckTable, ModelSetup
+from server.repository.shadow_table import ShadowTable
 from server.repository.verification import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 
@@ -138,3 +146,15 @@ def test_checks_that_do_not_fit_are_refused(feature: str, table: CheckTable, mes
         checked_checks(_with_checks(**{feature: table}), VERDICT)
     assert str(caught.value) == message
     assert caught.value.fix == f"mend [checks.'{feature}'] in model.toml"
+
+
+def test_rules_of_comparison_find_their_values() -> None:
+    """Features go by their names, as in data checks; a name that nobody has is refused."""
+    table = ShadowTable(segments={"b": [1]}, redact=["y"])
+    setup = ModelSetup(ModelSettings(), features={"x": ["a", "b", "c"]}, shadow=table)
+
+    rules = checked_shadow(setup, VERDICT)
+    assert rules.segments == (Segment("b", "x", 1, (1,)),)
+    assert rules.redacted == {"y": ()}
+    with pytest.raises(ModelInvalid, match="redacts 'd'"):
+        checked_shadow(replace(setup, shadow=ShadowTable(redact=["d"])), VERDICT)

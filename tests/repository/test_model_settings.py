@@ -15,6 +15,7 @@ from server.repository.model_settings import (
     override_from_config,
     read_setup,
 )
+from server.repository.shadow_table import OutputTable, ShadowTable
 from tests.support.permissions import without_root_rights
 
 DEFAULTS = ModelSettings(max_rows=10, threads=2, queue_rows=500)
@@ -93,6 +94,16 @@ def test_what_a_candidate_is_held_to_is_read_from_two_tables(tmp_path: Path) -> 
     assert found.settings.release == "automatic"
     (tmp_path / "model.toml").write_text("threads = 2")
     assert setup(tmp_path) == ModelSetup(DEFAULTS)
+
+
+def test_the_rules_of_comparison_are_read(tmp_path: Path) -> None:
+    """What is not there is left to datatypes and shapes; a key that is misspelt is refused."""
+    found = setup(tmp_path, '[shadow]\nredact = ["age"]\n[shadow.outputs.y]\nrtol = 0.01\n')
+
+    assert found.shadow == ShadowTable(redact=["age"], outputs={"y": OutputTable(rtol=0.01)})
+    assert setup(tmp_path, "threads = 1").shadow == ShadowTable()
+    refused = refusal(tmp_path, '[shadow]\nredacted = ["age"]\n')
+    assert "line 1: shadow.redacted: unknown setting; did you mean redact?" in str(refused)
 
 
 def test_a_source_changes_only_what_it_names(tmp_path: Path) -> None:
