@@ -219,6 +219,11 @@ class Settings(ModelSettings):
     monitor_bin_metrics: Literal["on", "off"] = "off"
     """Whether /metrics has the counts of every bin too, for Prometheus to judge and to draw."""
 
+    shadow_memory_bytes: int = Field(1024 * MIB, ge=64 * MIB)
+    """Memory that candidates may take, all together; beyond it, their process is replaced."""
+    shadow_cpu_cores: float = Field(1.0, gt=0)
+    """Processor time that candidates may take, in cores; beyond it, fewer batches are mirrored."""
+
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")

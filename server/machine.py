@@ -95,6 +95,30 @@ def cpu_seconds() -> float:
     return times.user + times.system
 
 
+def give_way() -> None:
+    """Have this process run when no other wants to, and be the first to go if memory runs out.
+
+    Threads that are started after this do so too.
+    """
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def waited_seconds(thread: int) -> float:
+    """Return how long a thread of this process, by its native id, wanted to run and could not.
+
+    0 where the system does not say.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        path = Path(f"/proc/self/task/{thread}/schedstat")
+        return int(path.read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
+
+
 def give_memory_back() -> None:
     """Ask the C library to return freed memory to the system, after a model was unloaded."""
     if sys.platform == "linux":

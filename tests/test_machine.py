@@ -120,6 +120,26 @@ def test_processor_time_grows_with_work() -> None:
     assert 0 < before < machine.cpu_seconds() <= times.user + times.system + 1
 
 
+def test_a_process_that_gives_way_runs_last_and_goes_first() -> None:
+    """Its priority is the lowest there is, and if memory runs out, it is the one to end."""
+    code = "import os; from server.machine import give_way; give_way(); print(os.nice(0), "
+    code += "os.sched_getscheduler(0) == os.SCHED_IDLE, open('/proc/self/oom_score_adj').read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.split() == ["19", "True", "1000"]
+
+
+def test_the_time_that_a_thread_was_not_let_run_only_grows() -> None:
+    """The system counts it for each thread; of one that is not there, nothing is said."""
+    before = machine.waited_seconds(os.getpid())
+    sum(range(10_000))
+
+    assert 0.0 <= before <= machine.waited_seconds(os.getpid())
+    assert machine.waited_seconds(2**22 + 1) == 0.0
+
+
 CHILD = """
 import os, sys, time
 from server.machine import die_with_parent

@@ -167,7 +167,7 @@ class ShadowStatus:
     cpu_seconds: float = 0.0
     open_files: int = 0
     loop_lag_seconds: float = 0.0
-    queued_records: int = 0
+    waiting_records: int = 0
     loaded: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Epochs of the candidates that can be run, by model."""
 
