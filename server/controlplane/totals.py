@@ -28,8 +28,9 @@ class Totals:
     def routed(self, model: str, version: str) -> Routed:
         """Return what splits have given to a version since control began; to be read only.
 
-        It only grows while the model is known. What a worker counted and did not send before it was killed is missing: of
-        canary and live version alike, up to a quarter of a second and what was being answered.
+        It only grows while the model is known. What a worker had counted and not sent when it was
+        killed is missing, of canary and live version alike: up to a quarter of a second, and what
+        was being answered.
         """
         counts = self.versions.get((model, version))
         return Routed() if counts is None else counts.routed
