@@ -1,57 +1,87 @@
-"""Changes of releases for tests: one of each kind, in an order in which each is allowed."""
+"""Releases without a gateway: a real store, models that are known, and workers that have all."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
-from server.release import transitions as t
-from server.release.candidate import Candidate
-from server.release.change import Change
-from server.release.route import ReleaseRoute
+from sqlalchemy import Connection
 
-Step = Callable[[ReleaseRoute, float], ReleaseRoute]
-
-
-def candidate(number: int) -> Candidate:
-    """Return a version that nothing is wrong with."""
-    return Candidate(str(number), f"{number:064x}", is_loaded=True)
-
-
-STEPS: tuple[tuple[str, Step], ...] = (
-    ("set_live", lambda route, now: t.set_live(route, candidate(1), now_seconds=now)),
-    (
-        "promote",
-        lambda route, now: t.promote(route, candidate(2), now_seconds=now, reason="better"),
-    ),
-    ("rollback", lambda route, now: t.rollback(route, now_seconds=now, reason="worse")),
-    ("start_shadow", lambda route, now: t.start_shadow(route, candidate(3), now_seconds=now)),
-    (
-        "start_canary",
-        lambda route, now: t.start_canary(route, candidate(3), now_seconds=now, approval_of="ann"),
-    ),
-    ("next_step", lambda route, now: t.next_step(route, now_seconds=now)),
-    ("hold", lambda route, _: t.hold(route, reason="no data")),
-    ("resume", lambda route, now: t.resume(route, now_seconds=now)),
-    ("approve", lambda route, _: t.approve(route, actor="bob")),
-    ("stop_canary", lambda route, _: t.stop_canary(route, reason="enough")),
-    ("refuse", lambda route, _: t.refuse(route, "3", reason="it flips labels")),
-    ("forget_previous", lambda route, _: t.forget_previous(route)),
-)
-"""Kinds of changes, each with what makes it from the state that those before have left."""
+from server.controlplane.fleet import Fleet
+from server.controlplane.known import KnownModel
+from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.releases import Releases
+from server.errors import StoreUnavailable
+from server.store.database import Store
 
 
-def changes(model: str, start_seconds: float = 1000.0) -> Iterator[Change]:
-    """Yield one change of each kind, each made from the one before."""
-    route = ReleaseRoute(model)
-    for position, (action, step) in enumerate(STEPS):
-        now = start_seconds + position
-        after = step(route, now)
-        yield Change(
-            action,
-            route,
-            after,
-            now,
-            actor="ann",
-            reason="because",
-            request_id=f"r-{position}",
-            evidence={"gates": {"errors": "pass"}},
+class FullFleet(Fleet):
+    """A fleet whose workers have loaded everything that is known, but for what is left out."""
+
+    def __init__(self, models: dict[str, KnownModel]) -> None:
+        self.missing: set[tuple[str, str]] = set()
+        self._models = models
+
+    def loaded_everywhere(self, model: str) -> set[tuple[str, str]]:
+        """Return all versions of a model, with their digests."""
+        return {
+            (version, known.plan.digest)
+            for version, known in self._models[model].versions.items()
+            if known.plan is not None and (model, version) not in self.missing
+        }
+
+
+class TrickyStore(Store):
+    """A store that a test can break, or hold up before the next transactions."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__(state_dir)
+        self.is_broken = False
+        self.may_go = asyncio.Event()
+        self.may_go.set()
+        self.asked = asyncio.Semaphore(0)
+
+    async def run(self, work: Callable[[Connection], Any], *, is_durable: bool = False) -> Any:
+        self.asked.release()
+        await self.may_go.wait()
+        if self.is_broken:
+            raise StoreUnavailable("the store cannot be used: a test says so")
+        return await super().run(work, is_durable=is_durable)
+
+
+class ReleaseBench:
+    """Releases on a store of their own."""
+
+    def __init__(self, state_dir: Path, *models: KnownModel) -> None:
+        self.models = {model.name: model for model in models}
+        self.fleet = FullFleet(self.models)
+        self.store = TrickyStore(state_dir)
+        self.keeper = ReleaseKeeper(self.store)
+        self.changes = 0
+        self.now = 1000.0
+        self.releases = Releases(
+            self.models, self.fleet, self.keeper, self._changed, lambda: self.now
         )
-        route = after
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def history(self, model: str = "m") -> list[tuple[str, str, int]]:
+        """Return action, actor and generation of every change in the audit, oldest first."""
+        assert await self.keeper.verify() is None
+        entries = await self.keeper.history(model, 100, None)
+        return [(one.action, one.actor, one.to_generation) for one in reversed(entries)]
+
+
+@contextlib.asynccontextmanager
+async def release_bench(state_dir: Path, *models: KnownModel) -> AsyncIterator[ReleaseBench]:
+    """Give releases whose keeper is at work."""
+    bench = ReleaseBench(state_dir, *models)
+    working = asyncio.create_task(bench.keeper.run())
+    try:
+        yield bench
+    finally:
+        working.cancel()
+        bench.store.may_go.set()
+        await bench.store.close()

@@ -1,0 +1,67 @@
+"""What control knows of a version that is to become something, gathered as one value.
+
+Decides nothing: what the facts forbid is in `release/obstacles.py`.
+
+Concurrency: event loop only.
+"""
+
+from collections.abc import Sequence
+
+from server.controlplane.fleet import Fleet
+from server.controlplane.known import KnownModel
+from server.errors import VersionNotFound
+from server.release.candidate import Candidate
+from server.release.compatible import difference
+from server.release.route import ReleaseRoute
+
+
+def candidate(
+    model: KnownModel,
+    version: str,
+    route: ReleaseRoute,
+    fleet: Fleet,
+    unproven: Sequence[str] = (),
+) -> Candidate:
+    """Return what is known of one version of a model.
+
+    Raises:
+        VersionNotFound: the repository has no such version.
+
+    """
+    known = model.versions.get(version)
+    if known is None:
+        raise VersionNotFound(f"model '{model.name}' has no version '{version[:32]}'")
+    digest = known.plan.digest if known.plan is not None else ""
+    return Candidate(
+        version,
+        digest,
+        is_loaded=(version, digest) in fleet.loaded_everywhere(model.name),
+        problem=_problem(model, version),
+        incompatible=_incompatible(model, version, route),
+        unproven=tuple(unproven),
+    )
+
+
+def _problem(model: KnownModel, version: str) -> str:
+    """Say why a version cannot be served; nothing if it can."""
+    known = model.versions[version]
+    if model.is_unloaded:
+        return "the model was unloaded by an operator"
+    if known.plan is None:
+        waiting = "it is being checked" if known.is_checking else "it has not been checked yet"
+        return known.error or model.setup_error or waiting
+    failure = model.failures.get(version)
+    return failure.error if failure is not None and failure.digest == known.plan.digest else ""
+
+
+def _incompatible(model: KnownModel, version: str, route: ReleaseRoute) -> tuple[str, ...]:
+    """Say how a version's tensors differ from the live one's in ways that break callers.
+
+    A version whose files have broken since it was checked has no tensors that are known; it is
+    served as it was, so there is nothing to be said against it.
+    """
+    live = model.versions.get(route.live or "")
+    verdict = model.versions[version].verdict
+    if live is None or live.verdict is None or verdict is None:
+        return ()
+    return difference(live.verdict.signature, verdict.signature).problems

@@ -1,0 +1,98 @@
+"""What is known of a version that is to become something."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from server.controlplane.known import KnownModel
+from server.controlplane.release_candidates import candidate
+from server.errors import VersionNotFound
+from server.release.candidate import Candidate
+from server.release.route import ReleaseRoute
+from server.repository.verification import Verdict
+from server.tensors import DATATYPES, Signature, TensorSpec
+from server.wire.status import Failure
+from tests.support.fake_worker import known
+from tests.support.releases import FullFleet
+
+LIVE = ReleaseRoute("m", 1, live="1", live_digest="aa")
+
+
+def facts(model: KnownModel, version: str = "2") -> Candidate:
+    """Return what is known of a version while every worker has everything."""
+    return candidate(model, version, LIVE, FullFleet({"m": model}))
+
+
+def test_a_sound_version_has_nothing_against_it() -> None:
+    """It is known, loaded, and the same as the live one to its callers."""
+    assert facts(known("m", v1="aa", v2="bb")) == Candidate("2", "bb", is_loaded=True)
+
+
+def test_an_unknown_version_is_not_found() -> None:
+    """The message names model and version."""
+    with pytest.raises(VersionNotFound, match="model 'm' has no version '9'"):
+        facts(known("m", v1="aa"), "9")
+
+
+def _fail(model: KnownModel) -> None:
+    model.failures["2"] = Failure("bb", "no memory")
+
+
+def _break(model: KnownModel) -> None:
+    model.versions["2"].plan = None
+    model.versions["2"].error = "it is torn"
+
+
+def _check(model: KnownModel) -> None:
+    model.versions["2"].plan = None
+    model.versions["2"].is_checking = True
+
+
+def _find(model: KnownModel) -> None:
+    model.versions["2"].plan = None
+
+
+def _unload(model: KnownModel) -> None:
+    model.is_unloaded = True
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (_fail, "no memory"),
+        (_break, "it is torn"),
+        (_check, "it is being checked"),
+        (_find, "it has not been checked yet"),
+        (_unload, "the model was unloaded by an operator"),
+    ],
+)
+def test_what_keeps_a_version_from_being_served_is_told(
+    harm: Callable[[KnownModel], None], problem: str
+) -> None:
+    """Each cause has its words."""
+    model = known("m", v1="aa", v2="bb")
+    harm(model)
+
+    assert facts(model).problem == problem
+
+
+def test_a_failure_of_other_files_is_none_of_these() -> None:
+    """New files under the same number get their chance."""
+    model = known("m", v1="aa", v2="bb")
+    model.failures["2"] = Failure("old", "no memory")
+
+    assert facts(model).problem == ""
+
+
+def test_tensors_are_held_to_those_of_the_live_version() -> None:
+    """What would break callers is named; where either is not known, nothing is said."""
+    model = known("m", v1="aa", v2="bb")
+    spec = TensorSpec("x", DATATYPES["FP32"], (-1, 3))
+    verdict = Verdict(Signature((spec,), ()), True, 0.0, 0, ())
+    model.versions["1"].verdict = verdict
+    assert facts(model).incompatible == ()
+
+    renamed = Signature((replace(spec, name="z"),), ())
+    model.versions["2"].verdict = replace(verdict, signature=renamed)
+    assert facts(model).incompatible == ("input 'x' is called 'z'",)
