@@ -7,6 +7,7 @@ What a flipped bit could turn into a wrong count has a checksum: SQLite itself h
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -174,3 +175,68 @@ EVIDENCE = Table(
     Column("checksum", Integer, nullable=False),
     Column("saved_seconds", Float, nullable=False),
 )
+
+PREDICTION_BLOCK = Table(
+    "prediction_block",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    # Blocks of one kind may be joined, those of the lowest level first.
+    Column("kind", Integer, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("has_own_ids", Boolean, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("checksum", Integer, nullable=False),
+    Index("prediction_block_last_us", "last_us"),
+)
+"""Kept answers that wait for their labels, many in a row."""
+
+LABEL = Table(
+    "label",
+    METADATA,
+    Column("at_us", BigInteger, primary_key=True),
+    Column("tag", BigInteger, primary_key=True),
+    Column("row", Integer, primary_key=True),
+    # JSON, as are first labels.
+    Column("label", Text, nullable=False),
+    Column("first_label", Text, nullable=False),
+    Column("is_acted_on", Boolean, nullable=False),
+    Column("received_seconds", Float, nullable=False),
+    Column("corrections", Integer, nullable=False),
+)
+
+COHORT = Table(
+    "cohort",
+    METADATA,
+    *(
+        Column(name, Text, primary_key=True)
+        for name in ("model", "version", "digest", "task", "role", "segment")
+    ),
+    Column("is_acted_on", Boolean, primary_key=True),
+    Column("hour", Integer, primary_key=True),
+    # Rows that were kept, labelled or not.
+    Column("predicted", Integer, nullable=False),
+    # JSON of LabelCounts, compressed; empty without labels.
+    Column("counts", LargeBinary, nullable=False),
+    Column("checksum", Integer, nullable=False),
+)
+"""What labels say of the predictions of an hour, or in a segment of a day."""
+
+LABEL_PAIR = Table(
+    "label_pair",
+    METADATA,
+    *(
+        Column(name, Text, primary_key=True)
+        for name in ("model", "live", "live_digest", "candidate", "candidate_digest")
+    ),
+    Column("both", Integer, nullable=False),
+    Column("live_only", Integer, nullable=False),
+    Column("candidate_only", Integer, nullable=False),
+    Column("neither", Integer, nullable=False),
+)
+"""Rows that two versions answered, by who was right."""

@@ -10,12 +10,19 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from server.errors import StoreUnavailable
+from server.monitoring.joining import KeptLabel, SeriesKey
+from server.monitoring.locating import RowKey, Version
+from server.monitoring.prediction_blocks import Role
+from server.monitoring.realised import Task
+from server.monitoring.realised_figures import PairedCounts
 from server.statistics.sequential import Alert
 from server.store import (
     alerts,
     audit,
     idempotency,
+    labels,
     outbox,
+    predictions,
     releases,
     revisions,
     sqlite_file,
@@ -25,6 +32,7 @@ from server.store import evidence as store_evidence
 from server.store.idempotency import Kept
 from server.store.keys import EvidenceKey, IdempotencyKey, Subject
 from server.store.transactions import Transactions
+from tests.support.kept import HOUR, START_US
 from tests.support.release_changes import STEPS, changes
 
 DUMPS = sorted((Path(__file__).parent / "dumps").glob("r*.sql"))
@@ -124,6 +132,30 @@ def test_releases_of_each_revision_are_read(path: Path, dump: Path) -> None:
         found = idempotency.find(connection, key, 1000.0)
         assert found == Kept(200, b'{"generation":1}')
         assert store_evidence.load_all(connection) == {EvidenceKey("iris", "3", "4"): {"n": 1}}
+
+    transactions.run(check, is_durable=False)
+    transactions.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS[2:], ids=lambda dump: dump.stem)
+def test_feedback_of_each_revision_is_read(path: Path, dump: Path) -> None:
+    """Kept answers, a label and what it says, as an earlier program left them."""
+    load(path, dump)
+    transactions = Transactions(path, 1.0)
+    of, key = Version("iris", "3", "abc"), RowKey(START_US + 1, 1, 0)
+
+    def check(connection: Connection) -> None:
+        (note,) = predictions.notes(connection, START_US, START_US + 9, own=False)
+        found = predictions.read(connection, note)
+        assert found is not None
+        assert found.answers["score"].tolist() == [0.25, 0.75]
+        kept = labels.load_labels(connection, [key])
+        assert kept == {key: KeptLabel("1", "0", False, 1060.0, 1)}
+        ((series_key, series),) = labels.load_since(connection, HOUR).items()
+        assert series_key == SeriesKey(of, Task.BINARY, Role.LIVE, "", False, HOUR)
+        assert (series.predicted, series.counts.right) == (2, 1)
+        (pair,) = labels.load_pairs(connection).values()
+        assert pair == PairedCounts(1, 2, 3, 4)
 
     transactions.run(check, is_durable=False)
     transactions.close()
