@@ -4,8 +4,9 @@ Decides which values break a feature's check, and says so in words that name fea
 expected and what came. What follows from it is the check's policy, and its owner's business: only
 counted, a warning in the answer, or a refusal. A pipeline that breaks shows here first.
 
-A value is missing if it is NaN, or text without characters; a missing value breaks `nullable` and
-nothing else. Infinity is outside every range. Does not know requests, models or where checks come
+A value is missing if it is NaN; a missing value breaks `nullable` and nothing else. Text is never
+missing: without characters it is a category like any other, as it is to drift. Infinity is outside
+every range. Does not know requests, models or where checks come
 from.
 """
 
@@ -81,7 +82,7 @@ class Check:
         """Say which values are allowed."""
         words = [_range_words(self.minimum, self.maximum)]
         if self.categories is not None:
-            shown = ", ".join(map(str, self.categories[:MAX_TOLD]))
+            shown = ", ".join(str(one) or "''" for one in self.categories[:MAX_TOLD])
             more = len(self.categories) - MAX_TOLD
             words.append(f"one of {shown}" + (f" and {more} more" if more > 0 else ""))
         return " and ".join(word for word in words if word)
@@ -204,8 +205,7 @@ class _Texts:
 
     def __init__(self, checks: tuple[Check, ...]) -> None:
         self._checks = [
-            (check, None if check.categories is None else _words(check.categories))
-            for check in checks
+            (check, _words(check.categories)) for check in checks if check.categories is not None
         ]
 
     def look(self, data: Data, shape: tuple[int, ...], findings: Findings) -> None:
@@ -213,14 +213,7 @@ class _Texts:
         items = prod(shape[1:])
         for check, known in self._checks:
             column = data[check.place :: items] if items else []
-            missing = [row for row, text in enumerate(column) if not text]
-            if missing and not check.nullable:
-                findings.add(check, Broken.MISSING, missing[0], len(missing), "")
-            if known is None:
-                continue
-            unknown = [
-                row for row, text in enumerate(column) if text and shortened(text) not in known
-            ]
+            unknown = [row for row, text in enumerate(column) if shortened(text) not in known]
             if unknown:
                 value = column[unknown[0]]
                 findings.add(check, Broken.CATEGORY, unknown[0], len(unknown), value)
@@ -243,6 +236,8 @@ def problem(check: Check, spec: TensorSpec) -> str:
         return "its tensor has no rows of a fixed size"
     if is_text and bounds:
         return "text has no minimum or maximum"
+    if is_text and not check.nullable:
+        return "text is never missing: list its categories, and leave the empty text out"
     if not all(map(isfinite, bounds)):
         return "minimum and maximum must be finite"
     if len(bounds) == 2 and bounds[0] > bounds[1]:

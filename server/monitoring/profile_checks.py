@@ -57,9 +57,10 @@ def _check(one: ColumnProfile, policy: Policy) -> Check | None:
             nullable=one.counts.missing > 0,
         )
     categories = _categories(one)
-    nullable = one.counts.missing > 0
-    if DATATYPES[column.datatype].is_text:
-        nullable = nullable or categories is None or "" in categories
+    is_text = DATATYPES[column.datatype].is_text
+    if is_text and categories is None:
+        return None
+    nullable = is_text or one.counts.missing > 0
     return Check(
         column.name, column.tensor, place, policy, nullable=nullable, categories=categories
     )

@@ -95,19 +95,21 @@ def test_every_type_of_number_is_looked_at(
 
 
 def test_text_is_looked_at() -> None:
-    """Text is held to its categories, and without characters it is missing."""
-    checks = [check(0, nullable=False), check(1, Policy.REJECT, categories=("red", "blue"))]
+    """Text is held to its categories; without characters it is one of them, or is not."""
+    checks = [check(0, categories=("a", "")), check(1, Policy.REJECT, categories=("red", "blue"))]
 
-    assert look(checks, [["a", "red"], ["b", ""]], "BYTES") is None
-    findings = look(checks, [["", "red"], ["b", "g" * 99], ["", "x"]], "BYTES")
+    assert look(checks, [["a", "red"], ["", "blue"]], "BYTES") is None
+    findings = look(checks, [["b", "g" * 99], ["a", ""], ["c", "red"]], "BYTES")
 
     assert findings is not None
-    assert findings.warnings == ["feature 'f0' is missing in row 0 (2 such rows)"]
+    assert findings.warnings == [
+        "feature 'f0' is 'b' in row 0, expected one of a, '' (2 such rows)"
+    ]
     assert findings.refusals == [
-        f"feature 'f1' is '{'g' * 64}' in row 1, expected one of red, blue (2 such rows)"
+        f"feature 'f1' is '{'g' * 64}' in row 0, expected one of red, blue (2 such rows)"
     ]
     assert dict(findings.rows) == {
-        ("f0", "missing", "warn"): 2,
+        ("f0", "category", "warn"): 2,
         ("f1", "category", "reject"): 2,
     }
 
@@ -150,7 +152,7 @@ def test_tensors_are_told_apart() -> None:
 
 def test_no_rows_break_nothing() -> None:
     """An empty request is good."""
-    for datatype, rule in (("FP32", {"maximum": 0}), ("BYTES", {"nullable": False})):
+    for datatype, rule in (("FP32", {"maximum": 0}), ("BYTES", {"categories": ("a",)})):
         guard = Guard([check(**rule)], Signature((spec(datatype, -1, 2),), ()))
         assert guard.look([[] if datatype == "BYTES" else b""], [(0, 2)]) is None
 
@@ -193,6 +195,12 @@ def test_rows_are_counted_as_one_would_by_hand(
         ("FP32", (-1, -1), {}, "its tensor has no rows of a fixed size"),
         ("FP32", (2,), {}, "its tensor has no rows of a fixed size"),
         ("BYTES", (-1, 2), {"minimum": 0}, "text has no minimum or maximum"),
+        (
+            "BYTES",
+            (-1, 2),
+            {"nullable": False},
+            "text is never missing: list its categories, and leave the empty text out",
+        ),
         ("FP32", (-1, 2), {"maximum": INF}, "minimum and maximum must be finite"),
         ("FP32", (-1, 2), {"minimum": NAN}, "minimum and maximum must be finite"),
         ("FP32", (-1, 2), {"minimum": 2, "maximum": 1}, "the minimum 2 is above the maximum 1"),
