@@ -21,6 +21,8 @@ SPLIT: Final = 2
 """It named none, while a canary takes a share of such requests: it counts for one of the two."""
 OWN_ID: Final = 4
 """Its prediction id is not that of its number."""
+KEYED: Final = 8
+"""Its routing key said which of the two."""
 
 _CLOSED = list(Closed)
 CLOSED_CODES = {reason: code for code, reason in enumerate(_CLOSED)}
@@ -102,10 +104,13 @@ class Columns:
 
     def _count_routed(self, spans: NDArray[np.float64], routed: Routed) -> None:
         """Count those of the good requests that came through a split."""
-        chosen = spans[(self.marks[np.repeat(self.all_ok, self.requests)] & SPLIT) > 0]
-        if len(chosen):
+        marks = self.marks[np.repeat(self.all_ok, self.requests)]
+        is_routed = (marks & SPLIT) > 0
+        if is_routed.any():
+            chosen = spans[is_routed]
             routed.request.observe(chosen)
             routed.outcomes[OK] += len(chosen)
+            routed.keyed += int(np.count_nonzero(marks[is_routed] & KEYED))
 
     def _size(self, chosen: NDArray[np.bool_]) -> BatchSize:
         return BatchSize(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from server.dataplane.batch_columns import PINNED, SPLIT
+from server.dataplane.batch_columns import KEYED, PINNED, SPLIT
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Split, Target
 from server.errors import (
@@ -64,9 +64,13 @@ class ModelRoute:
         canary = self.canary
         if canary is None or canary.version == self.live or canary.version not in self.versions:
             return Target(live, origin)
-        other = Target(self.versions[canary.version], self._origin(canary.version), SPLIT)
-        arms = Split(Target(live, origin, SPLIT), other, canary.weight_bp, canary.salt.encode())
-        return Target(live, origin, split=arms)
+        arms = self._arm(self.live), self._arm(canary.version)
+        return Target(live, origin, split=Split(*arms, canary.weight_bp, canary.salt.encode()))
+
+    def _arm(self, version: str) -> Target:
+        served, origin = self.versions[version], self._origin(version)
+        keyed = Target(served, origin, SPLIT | KEYED)
+        return Target(served, origin, SPLIT, keyed=keyed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ class RouteTable:
         target = self.find(model, version if pinned is None else pinned)
         if target.split is None:
             return target
-        return target.split.arm(headers.routing_key, draw_bp)
+        arm = target.split.arm(headers.routing_key, draw_bp)
+        return arm.keyed or arm if headers.routing_key is not None else arm
 
     def find(self, model: str, version: str | None) -> Target:
         """Return who is responsible for a model, or for one version of it.

@@ -26,6 +26,8 @@ class Target:
     """What that says about a request: see `batch_columns.py`."""
     split: "Split | None" = None
     """Who answers instead while there is a canary. A request goes on to one of its arms."""
+    keyed: "Target | None" = None
+    """Of an arm: the same for requests with a routing key, which are marked as such."""
     head: bytes = field(init=False)
     """The bytes of `origin`, for the commonest answer."""
 

@@ -17,7 +17,14 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from server.dataplane.batch_columns import CLOSED_CODES, OWN_ID, SPLIT, Columns, Noted
+from server.dataplane.batch_columns import (
+    CLOSED_CODES,
+    KEYED,
+    OWN_ID,
+    SPLIT,
+    Columns,
+    Noted,
+)
 from server.dataplane.kept import NO_TENSORS, KeptTensors
 from server.engine.batcher import FinishedBatch
 from server.tensors import Signature
@@ -89,8 +96,12 @@ class VersionTelemetry:
         """Count a request that reached no batch, with what is special about it."""
         self.tally.outcomes[code] += 1
         if marks & SPLIT:
-            self.tally.routed.outcomes[code] += 1
+            self._routed(code, marks)
         self._owner.note(self)
+
+    def _routed(self, code: str, marks: int) -> None:
+        self.tally.routed.outcomes[code] += 1
+        self.tally.routed.keyed += bool(marks & KEYED)
 
     def broken(self, rows: Mapping[tuple[str, str, str], int]) -> None:
         """Count rows that break data checks, by feature, what is broken and policy."""
@@ -100,7 +111,7 @@ class VersionTelemetry:
     def request(self, code: str, seconds: float, marks: int = 0) -> None:
         """Count one request whose fate is not that of its batch."""
         if marks & SPLIT:
-            self.tally.routed.outcomes[code] += 1
+            self._routed(code, marks)
             self.tally.routed.request.observe(np.array([seconds]))
         self.tally.outcomes[code] += 1
         self.tally.outcome_seconds[code] += seconds

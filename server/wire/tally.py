@@ -75,18 +75,23 @@ class BatchSize:
 class Routed:
     """Requests that a split gave to this version, while a canary took a share of the live one's.
 
-    The two versions are compared by these: they come in the shares that the weight says, from the
-    same callers at the same time. What named its version is not among them.
+    The two versions are compared by these: they come from the same callers at the same time, and
+    without a routing key in the shares that the weight says. What named its version is not among
+    them.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     """Answered requests by outcome, as in a tally."""
     request: DurationHistogram = field(default_factory=DurationHistogram)
     """Their durations, for those that reached a batch."""
+    keyed: int = 0
+    """Those that had a routing key. They do not come in the weight's share: a key's requests all go
+    one way, and some keys ask more often than others."""
 
     def add(self, other: "Routed") -> None:
         """Add other requests that the same version was given."""
         self.outcomes.update(other.outcomes)
+        self.keyed += other.keyed
         self.request.add(other.request)
 
 
@@ -152,8 +157,12 @@ def _histogram(value: Sequence[Any]) -> DurationHistogram:
     return DurationHistogram(np.array(value[0], np.int64), float(value[1]))
 
 
+def _routed_json(routed: Routed) -> list[Any]:
+    return [routed.outcomes, _histogram_json(routed.request), routed.keyed]
+
+
 def _routed(value: Sequence[Any] | None) -> Routed:
-    return Routed(Counter(value[0]), _histogram(value[1])) if value else Routed()
+    return Routed(Counter(value[0]), _histogram(value[1]), value[2]) if value else Routed()
 
 
 def encode(model: str, version: str, tally: Tally) -> bytes:
@@ -178,9 +187,7 @@ def encode(model: str, version: str, tally: Tally) -> bytes:
                 for rows, size in tally.sizes.items()
             },
             "broken": [[*key, rows] for key, rows in sorted(tally.broken.items())],
-            "routed": [tally.routed.outcomes, _histogram_json(tally.routed.request)]
-            if tally.routed.outcomes
-            else None,
+            "routed": _routed_json(tally.routed) if tally.routed.outcomes else None,
             "last": tally.last_milliseconds,
         }
     )

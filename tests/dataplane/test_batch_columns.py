@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from server.dataplane.batch_columns import (
     CLOSED_CODES,
     COLUMNS,
+    KEYED,
     OK,
     OWN_ID,
     PINNED,
@@ -99,7 +100,7 @@ def batches(draw: st.DrawFn) -> Batch:
         group=0 if failed else draw(st.integers(0, 2)),
         first_id=draw(st.integers(0, 1 << 51)),
         answered_rows=tuple(draw(st.lists(st.integers(0, 4), min_size=each, max_size=each))),
-        marks=tuple(draw(st.lists(st.integers(0, 7), min_size=each, max_size=each))),
+        marks=tuple(draw(st.lists(st.integers(0, 15), min_size=each, max_size=each))),
     )
 
 
@@ -167,6 +168,8 @@ def test_counts_are_those_of_a_plain_loop(noted: list[Batch]) -> None:
     ]
     assert plain(tally.routed.request) == buckets(routed)
     assert tally.routed.outcomes == ({OK: len(routed)} if routed else {})
+    answered = [marks for batch in noted if batch.all_ok for marks in batch.marks]
+    assert tally.routed.keyed == sum(marks & (SPLIT | KEYED) == SPLIT | KEYED for marks in answered)
     assert tally.closed == Counter(batch.closed.value for batch in noted)
     assert {
         rows: (size.batches, size.input_seconds, size.compute_seconds, size.output_seconds)

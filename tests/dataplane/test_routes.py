@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from server.dataplane.batch_columns import PINNED, SPLIT
+from server.dataplane.batch_columns import KEYED, PINNED, SPLIT
 from server.dataplane.routes import ModelRoute, Routes, RouteTable
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import bucket_bp
@@ -119,8 +119,9 @@ def test_a_canary_takes_its_share_of_requests_that_name_no_version() -> None:
     assert table.hot[b"/v2/models/m/infer"].split is not None
     for key in (b"a", b"b", b"c", b"d", b"e", b"f"):
         headers = InferHeaders(routing_key=key)
-        by_key = {table.choose("m", None, headers, draw).served for draw in (0, 9999)}
-        assert by_key == {fake("two" if bucket_bp(b"salt", key) < 2500 else "one")}
+        targets = [table.choose("m", None, headers, draw) for draw in (0, 9999)]
+        expected = fake("two" if bucket_bp(b"salt", key) < 2500 else "one")
+        assert [(one.served, one.marks) for one in targets] == [(expected, SPLIT | KEYED)] * 2
 
 
 def test_only_what_a_split_decided_counts_for_one_of_the_two() -> None:

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.dataplane.batch_columns import OWN_ID, PINNED, SPLIT
+from server.dataplane.batch_columns import KEYED, OWN_ID, PINNED, SPLIT
 from server.dataplane.telemetry import FLUSH_SECONDS, TALLY_SECONDS, UNKNOWN, Telemetry
 from server.errors import ModelFailed
 from server.wire.frames import Kind
@@ -80,11 +80,11 @@ def test_what_came_through_a_split_is_counted_again_by_itself() -> None:
     async def scenario(river: River, telemetry: Telemetry) -> None:
         version = of_version(telemetry)
         noted = batch(rows(1, 2, 3), requests=3)
-        noted.entries[1].marks = SPLIT  # type: ignore[attr-defined]
+        noted.entries[1].marks = SPLIT | KEYED  # type: ignore[attr-defined]
         version.batch(noted, 10.5, FIRST, all_ok=True)
         version.request("model_error", 2.0, SPLIT)
         version.request("model_error", 4.0, PINNED)
-        version.refused("queue_full", SPLIT | OWN_ID)
+        version.refused("queue_full", SPLIT | KEYED | OWN_ID)
         version.refused("queue_full")
         telemetry.flush()
 
@@ -92,6 +92,7 @@ def test_what_came_through_a_split_is_counted_again_by_itself() -> None:
         assert counts.outcomes == {"ok": 3, "model_error": 2, "queue_full": 2}
         assert counts.routed.outcomes == {"ok": 1, "model_error": 1, "queue_full": 1}
         assert (counts.routed.request.total, counts.routed.request.seconds) == (2, 3.0)
+        assert counts.routed.keyed == 2
 
     with_river(scenario)
 

@@ -36,6 +36,7 @@ routed = st.builds(
     Routed,
     outcomes=st.dictionaries(words, st.integers(1, 9), min_size=1).map(Counter),
     request=histograms(),
+    keyed=st.integers(0, 9),
 )
 tallies = st.builds(
     Tally,
@@ -119,6 +120,7 @@ def test_totals_are_sums(one: Tally, two: Tally) -> None:
     assert both.batches == one.batches + two.batches
     assert both.request.total == one.request.total + two.request.total
     assert both.routed.request.total == one.routed.request.total + two.routed.request.total
+    assert both.routed.keyed == one.routed.keyed + two.routed.keyed
     assert both.last_milliseconds == max(one.last_milliseconds, two.last_milliseconds)
 
 
