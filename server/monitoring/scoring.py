@@ -68,7 +68,8 @@ def plan_score(sample: Sample, labels: WordCounts, positive: str | None) -> Scor
     `positive` is the label that somebody named, if any.
 
     Raises:
-        DataInvalid: the named label does not occur, or one has to be named.
+        DataInvalid: the named label does not occur, one has to be named, or the score is of two
+            classes and there are more labels.
 
     """
     outputs = sample.layout.outputs
@@ -88,6 +89,8 @@ def plan_score(sample: Sample, labels: WordCounts, positive: str | None) -> Scor
     scores = sample.sides[1].numbers[:, place]
     answers = sample.sides[1].words[answer] if answer is not None else None
     high, low = _usual_answers(scores, answers)
+    if len(known) > 2:
+        raise _third_label(known, labels, {high, low})
     chosen = positive or _positive(known, high)
     is_other = positive is not None and positive == low
     name = outputs.numbers[place].name
@@ -134,6 +137,19 @@ def _usual_answers(scores: np.ndarray, answers: Words | None) -> tuple[str | Non
         return max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     only = next(iter(means), None)
     return (only, None) if only is None or means[only] > _HALF else (None, only)
+
+
+def _third_label(
+    known: Sequence[str], labels: WordCounts, answered: set[str | None]
+) -> DataInvalid:
+    """Return the error that names the label which is most likely the wrong one."""
+    strangers = [word for word in known if word not in answered]
+    odd = min(strangers or known, key=labels.__getitem__)
+    return DataInvalid(
+        f"the score is of two classes, and '{odd}' is a third label, of {labels[odd]} rows; the "
+        f"labels are {_some(known)}",
+        fix="write one of the two labels in these rows, or nothing: they then have no label",
+    )
 
 
 def _positive(known: Sequence[str], high: str | None) -> str:

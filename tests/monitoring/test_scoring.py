@@ -105,6 +105,16 @@ def test_labels_that_the_model_does_not_know_have_to_be_named() -> None:
     assert score.positives.tolist() == naive(SCORES, COME_TRUE)
 
 
+@pytest.mark.parametrize("positive", [None, "ill"])
+def test_a_third_label_of_two_classes_is_refused(positive: str | None) -> None:
+    """It is named: what the model does not answer, or the rarest if it answers no label."""
+    labels = LABELS.copy()
+    labels[:3] = "unwell"
+    for outputs in ({"label": answers("ill", "well"), "p": PAIRS}, {"p": PAIRS}):
+        with pytest.raises(DataInvalid, match="'unwell' is a third label, of 3 rows; the labels"):
+            score_of(outputs, labels, positive)
+
+
 def test_a_label_that_does_not_occur_cannot_be_named() -> None:
     """A few of those that do are shown."""
     with pytest.raises(DataInvalid, match="'dead' is not among the labels: ill, well"):
