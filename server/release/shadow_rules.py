@@ -51,6 +51,12 @@ class Segment:
     values: tuple[str | int, ...]
     """Those that are counted: text of text, whole numbers of numbers. All others are OTHER."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a budget may go by: the feature, and each of its segments."""
+        of_values = (f"{self.feature}={value}" for value in (*self.values, OTHER))
+        return (self.feature, *of_values)
+
 
 @dataclass(frozen=True, slots=True)
 class ShadowRules:

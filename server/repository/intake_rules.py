@@ -4,6 +4,8 @@ Decides which file is the model, and whether named features, data checks and rul
 the model's tensors. Pure.
 """
 
+from difflib import get_close_matches
+
 from server.errors import ModelInvalid
 from server.monitoring.checks import Check, Policy, problem
 from server.monitoring.columns import Column, Side, layout_of
@@ -92,11 +94,22 @@ def checked_shadow(setup: ModelSetup, verdict: Verdict) -> ShadowRules:
     """Hold what model.toml says of comparisons to the model's inputs and outputs.
 
     Raises:
-        ModelInvalid: a feature or an output that does not exist, or values it cannot have.
+        ModelInvalid: a feature or an output that does not exist, or values it cannot have; or a
+            budget for a segment that is not declared.
 
     """
     columns = _values_by_feature(setup, verdict)
-    return shadow_rules(setup.shadow, verdict.signature, columns, setup.features)
+    rules = shadow_rules(setup.shadow, verdict.signature, columns, setup.features)
+    if setup.gates is not None:
+        known = [name for segment in rules.segments for name in segment.names]
+        for name in setup.gates.disagreement.segments.keys() - set(known):
+            close = get_close_matches(name, known, n=1)
+            raise ModelInvalid(
+                f"model.toml has a budget for segment '{name[:64]}', which is not declared"
+                + (f"; did you mean '{close[0]}'?" if close else ""),
+                fix="declare it in [shadow.segments], or mend [gates.disagreement.segments]",
+            )
+    return rules
 
 
 def _values_by_feature(setup: ModelSetup, verdict: Verdict) -> dict[str, Column]:

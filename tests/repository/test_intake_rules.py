@@ -8,6 +8,7 @@ import pytest
 from server.config import ModelSettings
 from server.errors import ModelInvalid
 from server.monitoring.checks import Check, Policy
+from server.release.gate_settings import GateSettings
 from server.release.shadow_rules import Segment
 from server.repository.intake_rules import (
     checked_checks,
@@ -158,3 +159,22 @@ def test_rules_of_comparison_find_their_values() -> None:
     assert rules.redacted == {"y": ()}
     with pytest.raises(ModelInvalid, match="redacts 'd'"):
         checked_shadow(replace(setup, shadow=ShadowTable(redact=["d"])), VERDICT)
+
+
+def test_budgets_are_for_segments_that_are_declared() -> None:
+    """By feature or by value; a budget of nothing would be passed over in silence."""
+
+    def setup_with(name: str) -> ModelSetup:
+        gates = GateSettings.model_validate({"disagreement": {"segments": {name: 0.1}}})
+        table = ShadowTable(segments={"b": [1, 2]})
+        features = {"x": ["a", "b", "c"]}
+        return ModelSetup(ModelSettings(), features=features, gates=gates, shadow=table)
+
+    for name in ("b", "b=1", "b=other"):
+        assert checked_shadow(setup_with(name), VERDICT).segments[0].feature == "b"
+    with pytest.raises(ModelInvalid) as caught:
+        checked_shadow(setup_with("b=11"), VERDICT)
+    assert str(caught.value) == (
+        "model.toml has a budget for segment 'b=11', which is not declared; did you mean 'b=1'?"
+    )
+    assert "[shadow.segments]" in caught.value.fix
