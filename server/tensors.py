@@ -205,3 +205,11 @@ def fp32_to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     quiet_nan = (bits >> 16) | 0x40
     return np.where(np.isnan(values), quiet_nan, rounded).astype(np.uint16)
+
+
+def file_problem(error: Exception) -> str:
+    """Return what is wrong with a NumPy file that cannot be read, without NumPy's arguments."""
+    text = str(error) or type(error).__name__
+    if "allow_pickle" not in text:
+        return text
+    return "it holds Python objects" if "Object arrays" in text else "it is no file of NumPy"

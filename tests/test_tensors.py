@@ -1,6 +1,7 @@
 """Datatypes, shapes and signatures: what a tensor may be, and that its bits survive."""
 
 import struct
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -16,6 +17,7 @@ from server.tensors import (
     Signature,
     TensorSpec,
     bf16_to_fp32,
+    file_problem,
     fp32_to_bf16,
     to_array,
 )
@@ -244,3 +246,19 @@ def test_an_empty_tensor_of_a_shape_beyond_all_bounds_is_refused(shape: list[int
     with pytest.raises(InvalidInput, match=r"input 'x': shape .* is too large"):
         spec.check_shape(shape)
     assert spec.check_shape([0] * len(shape)) == (0,) * len(shape)
+
+
+def test_a_numpy_file_that_cannot_be_read_is_told_without_numpys_arguments(tmp_path: Path) -> None:
+    """Whoever wrote the file did not call NumPy's reader, and knows nothing of its flags."""
+    objects, rubbish = tmp_path / "a.npy", tmp_path / "b.npy"
+    np.save(objects, np.array([{}, None]))
+    rubbish.write_bytes(b"rubbish")
+    for path, words in (
+        (objects, "it holds Python objects"),
+        (rubbish, "it is no file of NumPy"),
+        (tmp_path / "c.npy", f"[Errno 2] No such file or directory: '{tmp_path / 'c.npy'}'"),
+    ):
+        with pytest.raises((OSError, ValueError)) as caught:
+            np.load(path)
+        assert file_problem(caught.value) == words
+    assert file_problem(EOFError()) == "EOFError"

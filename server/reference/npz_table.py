@@ -13,7 +13,7 @@ import numpy as np
 
 from server.errors import DataInvalid
 from server.reference.tables import CHUNK_ROWS, Chunk
-from server.tensors import Array
+from server.tensors import Array, file_problem
 
 _KINDS = "biufU"
 """NumPy's letters for booleans, integers, floats and text."""
@@ -62,7 +62,8 @@ def _read(path: Path) -> dict[str, Array]:
             return {name: np.asarray(archive[name]) for name in archive.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataInvalid(
-            f"{path.name} cannot be read: {str(error)[:200]}", fix="write it with numpy.savez"
+            f"{path.name} cannot be read: {file_problem(error)[:200]}",
+            fix="write it with numpy.savez, text as array.astype(str)",
         ) from None
 
 

@@ -74,6 +74,12 @@ _KNOWN_NAMES = (
     *NAMES,
 )
 
+_WORDS = {"model_type": "expected a table", "dict_type": "expected a table"}
+"""For what pydantic would tell in words of Python."""
+
+_TRIED_FIRST = "list[str]"
+"""What pydantic calls the first of the two kinds of `categories`, in the place of a mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSetup:
@@ -161,8 +167,11 @@ def _text(path: Path) -> str:
 
 def _first(error: ValidationError) -> str:
     detail = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(str(part) for part in detail["loc"])
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    place = [str(part) for part in detail["loc"]]
+    key = ".".join(part for part in place if part != _TRIED_FIRST)
+    message = _WORDS.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
+    if _TRIED_FIRST in place:
+        message = "expected a list of texts, or of whole numbers"
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(detail["loc"][-1]), _KNOWN_NAMES, n=1)
         return f"{key}: unknown setting" + (f"; did you mean {close[0]}?" if close else "")

@@ -21,7 +21,7 @@ import numpy as np
 from server.engine.session import Session
 from server.errors import ModelFailed, ModelInvalid
 from server.repository import samples
-from server.tensors import Array, Datatype, Signature, bf16_to_fp32
+from server.tensors import Array, Datatype, Signature, bf16_to_fp32, file_problem
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-5
@@ -155,7 +155,7 @@ def _read_golden(path: Path, signature: Signature) -> tuple[list[Array], dict[st
                 if name.startswith("outputs/")
             }
     except Exception as error:  # Any bytes may be in the file; zip and NumPy raise what they like.
-        raise _unusable(str(error) or type(error).__name__) from error
+        raise _unusable(file_problem(error)) from error
     problem = _golden_problem(inputs, expected, signature)
     if problem:
         raise _unusable(problem)

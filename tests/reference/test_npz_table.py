@@ -55,7 +55,7 @@ def test_no_rows_are_no_chunks(tmp_path: Path) -> None:
         ({"x": np.array(1.0)}, "array 'x' is float64 of shape"),
         ({"x": np.zeros(3, complex)}, "array 'x' is complex128"),
         ({"x": np.zeros(3, "datetime64[s]")}, "array 'x' is datetime64"),
-        ({"x": np.array([{}, None])}, "cannot be read: Object arrays"),
+        ({"x": np.array([{}, None])}, "cannot be read: it holds Python objects"),
     ],
 )
 def test_arrays_that_are_no_columns_are_refused(

@@ -139,9 +139,9 @@ def a_golden_file(tmp_path: Path) -> bytes:
         ({"inputs/x": X[:0], "outputs/y": Y[:0]}, "it has no rows"),
         ({"inputs/x": X.astype(str), "outputs/y": Y.astype(str)}, "'outputs/y' is <U32, the model"),
         ({"inputs/x": np.full((1, 3), "a"), "outputs/y": Y[:1]}, "could not convert string"),
-        ({"inputs/x": X, "outputs/y": np.array(["a", None])}, "allow_pickle=False"),
+        ({"inputs/x": X, "outputs/y": np.array(["a", None])}, "it holds Python objects"),
         (b"", "No data left in file"),
-        (b"not an archive", "pickled (object) data"),
+        (b"not an archive", "it is no file of NumPy"),
         (b"PK\x03\x04 nor is this", "not a zip file"),
     ],
 )

@@ -174,7 +174,16 @@ def test_what_else_the_files_say_is_kept(tmp_path: Path) -> None:
             "threads = 1\n\n[inputs.x]\nfeature = []",
             "line 3: inputs.x.features: field required",
         ),
-        ("[inputs]\nx = ['a']", "line 1: inputs.x: input should be a valid dictionary"),
+        ("[inputs]\nx = ['a']", "line 1: inputs.x: expected a table, got \"['a']\""),
+        ("checks = 3", "line 1: checks: expected a table, got '3'"),
+        (
+            "[checks.x]\ncategories = ['a', 1]",
+            "line 1: checks.x.categories.1: expected a list of texts, or of whole numbers, got '1'",
+        ),
+        (
+            "[checks.x]\ncategories = 'a'",
+            "line 1: checks.x.categories: expected a list of texts, or of whole numbers, got 'a'",
+        ),
         (
             "[checks.x]\nminimum = 'low'",
             "line 1: checks.x.minimum: input should be a valid number, got 'low'",
