@@ -129,6 +129,8 @@ class ModelSettings(_Frozen):
     """Who lets a new version answer: the version policy, an operator, or gates on live traffic."""
     keep_previous_seconds: float = Field(86_400.0, ge=0)
     """How long what was live before stays loaded, to be rolled back to."""
+    feedback_sample_bp: int = Field(10_000, ge=0, le=10_000)
+    """Share of the answers that are kept for their labels, in basis points; 0 keeps none."""
 
 
 class Settings(ModelSettings):
@@ -223,6 +225,11 @@ class Settings(ModelSettings):
     """Memory that candidates may take, all together; beyond it, their process is replaced."""
     shadow_cpu_cores: float = Field(1.0, gt=0)
     """Processor time that candidates may take, in cores; beyond it, fewer batches are mirrored."""
+
+    feedback_max_rows: int = Field(5_000_000, ge=1_000, le=1_000_000_000)
+    """Answered rows that are kept for their labels, of all models together."""
+    feedback_days: float = Field(7.0, gt=0, le=90)
+    """Days for which they are kept; of more rows than may be kept, the oldest go earlier."""
 
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""

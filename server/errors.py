@@ -33,6 +33,7 @@
         StateNotSaved         what was asked for cannot be written down
         StoreUnavailable      the store cannot be read or written now
         MonitoringOff         monitoring is switched off
+        FeedbackBusy          too many labels wait to be written
         ReleaseRefused        the release state does not allow the change now
         StaleGeneration       the release state has changed since it was looked at
         IdempotencyConflict   a key that stood for another request
@@ -259,6 +260,13 @@ class MonitoringOff(TidegateError):
     """Monitoring is switched off, so there is nothing to report."""
 
     code = "monitoring_off"
+
+
+class FeedbackBusy(TidegateError):
+    """More labels wait to be written than may."""
+
+    code = "feedback_busy"
+    retry_after_seconds: ClassVar[int | None] = 1
 
 
 class ReleaseRefused(TidegateError):

@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "version_policy": ("specific:1,3", "specific:1,3"),
     "release": ("manual", "manual"),
     "watch": ("off", "off"),
+    "feedback_sample_bp": ("500", 500),
     "monitor": ("off", "off"),
     "monitor_bin_metrics": ("on", "on"),
     "webhook_url": ("https://hooks.example/t0ken", SecretStr("https://hooks.example/t0ken")),

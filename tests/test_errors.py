@@ -41,10 +41,10 @@ def test_every_error_has_a_status_and_is_looked_up_by_its_own_class() -> None:
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.code)
 def test_a_retry_is_advised_only_where_the_server_was_not_ready(error: type[TidegateError]) -> None:
-    """Retry-After stands on 503 only: a wrong request stays wrong however often it is sent."""
+    """Retry-After stands on 503 and 429 only: what is wrong stays wrong however often it comes."""
     seconds = error.retry_after_seconds
 
-    assert seconds is None or (STATUS[error] == 503 and seconds >= 1)
+    assert seconds is None or (STATUS[error] in (503, 429) and seconds >= 1)
     assert error.__doc__
 
 

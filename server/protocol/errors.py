@@ -44,6 +44,7 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.MonitoringOff: HTTPStatus.CONFLICT,
+    errors.FeedbackBusy: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ReleaseRefused: HTTPStatus.CONFLICT,
     errors.StaleGeneration: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,

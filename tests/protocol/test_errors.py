@@ -42,6 +42,7 @@ STATUS_OF_CODE = {
     "profile_invalid": 422,
     "data_invalid": 422,
     "monitoring_off": 409,
+    "feedback_busy": 429,
     "release_refused": 409,
     "stale_generation": 412,
     "idempotency_conflict": 422,
