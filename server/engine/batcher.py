@@ -106,6 +106,7 @@ class Batcher:
         self._queue: deque[Entry] = deque()
         self._running = 0
         self._inline = True
+        self._has_run = False
         self._turn_due = False
         self._hold: asyncio.TimerHandle | None = None
         self._hold_due = 0.0
@@ -196,10 +197,15 @@ class Batcher:
         return True
 
     def _start(self, batch: list[Entry], closed: Closed, now: float) -> None:
-        self._inline = runs_inline(
-            self.limits.execution, self.batch_seconds, was_inline=self._inline
+        inline = runs_inline(
+            self.limits.execution,
+            self.batch_seconds,
+            was_inline=self._inline,
+            has_run=self._has_run,
         )
-        if self._inline:
+        if self._has_run:
+            self._inline = inline
+        if inline:
             self._hand_over(_execute(self._session, batch, closed, now, self.policy.is_batched))
             return
         self._running += 1
@@ -221,6 +227,7 @@ class Batcher:
             self._idle.set()
 
     def _hand_over(self, finished: list[FinishedBatch]) -> None:
+        self._has_run = True
         for batch in finished:
             seconds = batch.run_finished - batch.run_started
             self.batch_seconds += _SMOOTHING * (seconds - self.batch_seconds)

@@ -123,13 +123,19 @@ INLINE_BELOW_SECONDS = 0.001
 _HYSTERESIS = 2.0
 
 
-def runs_inline(execution: Execution, batch_seconds: float, *, was_inline: bool) -> bool:
+def runs_inline(
+    execution: Execution, batch_seconds: float, *, was_inline: bool, has_run: bool
+) -> bool:
     """Say whether a model whose typical batch takes `batch_seconds` runs on the event loop.
 
     Handing a batch to a thread and back costs more than a small model; a large one would keep
-    the loop from reading requests. A model near the border stays where it is.
+    the loop from reading requests. A model near the border stays where it is. One that has not
+    finished a batch of callers yet runs on a thread: it may be quick in the warm-up and hang on
+    the first real rows, and a loop that hangs cannot be told to go back to another version.
     """
     if execution is not Execution.AUTO:
         return execution is Execution.INLINE
+    if not has_run:
+        return False
     border = INLINE_BELOW_SECONDS * (_HYSTERESIS if was_inline else 1.0)
     return batch_seconds < border

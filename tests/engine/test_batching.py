@@ -166,8 +166,9 @@ def test_a_request_larger_than_a_batch_is_a_mistake_of_the_caller() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
 def test_a_chosen_execution_is_kept_whatever_is_measured(seconds: float, was_inline: bool) -> None:
     """The setting wins over the measurement."""
-    assert runs_inline(Execution.INLINE, seconds, was_inline=was_inline)
-    assert not runs_inline(Execution.THREAD, seconds, was_inline=was_inline)
+    for has_run in (True, False):
+        assert runs_inline(Execution.INLINE, seconds, was_inline=was_inline, has_run=has_run)
+        assert not runs_inline(Execution.THREAD, seconds, was_inline=was_inline, has_run=has_run)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +189,18 @@ def test_a_model_near_the_border_stays_where_it_is(
     """Below the border inline, above twice the border on a thread, between them as before."""
     seconds = times_border * INLINE_BELOW_SECONDS
 
-    assert runs_inline(Execution.AUTO, seconds, was_inline=was_inline) is expected
+    assert runs_inline(Execution.AUTO, seconds, was_inline=was_inline, has_run=True) is expected
 
 
 @given(st.floats(0, 0.01))
 def test_the_choice_does_not_swing_for_a_steady_run_time(seconds: float) -> None:
     """Choosing again with the same run time gives the same place."""
     for was_inline in (True, False):
-        first = runs_inline(Execution.AUTO, seconds, was_inline=was_inline)
+        first = runs_inline(Execution.AUTO, seconds, was_inline=was_inline, has_run=True)
 
-        assert runs_inline(Execution.AUTO, seconds, was_inline=first) is first
+        assert runs_inline(Execution.AUTO, seconds, was_inline=first, has_run=True) is first
+
+
+def test_what_has_answered_nobody_yet_runs_on_a_thread() -> None:
+    """A model may hang on the first real rows, however quick its warm-up was."""
+    assert not runs_inline(Execution.AUTO, 0.0, was_inline=True, has_run=False)
