@@ -124,6 +124,9 @@ PURE = (
     "controlplane/monitor_counters.py",
     "controlplane/monitor_metrics.py",
     "controlplane/page.py",
+    "controlplane/shadow_findings.py",
+    "controlplane/shadow_plans.py",
+    "controlplane/shadow_throttle.py",
     "controlplane/statistics.py",
     "dataplane/batch_columns.py",
     "dataplane/numbering.py",
@@ -160,6 +163,7 @@ COVERED_ELSEWHERE = {
     "store/migrations/versions/r0003_feedback.py": "store/test_migrating.py",
     "store/schema.py": "store/test_migrating.py",  # both ways to it lead to the same tables
     "shadow/candidates.py": "shadow/test_process.py",  # what is opened, kept and let go
+    "controlplane/shadow_link.py": "controlplane/test_shadow_feed.py",  # with its other end
     "shadow/link.py": "shadow/test_process.py",  # the process at its other end
     "protocol/parameters.py": "protocol/test_v2_options.py",  # through requests that bear them
 }
