@@ -37,6 +37,8 @@ _GOOD_ENDS = (0, -signal.SIGTERM)
 _ABORT_PATIENCE_SECONDS = 2.0
 _STOP_MARGIN_SECONDS = 5.0
 _CONTROL_STOP_SECONDS = 10.0
+_SHADOW_STOP_SECONDS = 2.0
+"""It has nothing to finish; a candidate that is running is not waited for."""
 
 
 @dataclass(slots=True)
@@ -53,10 +55,12 @@ class Child:
     started: float = 0.0
     last_beat: float | None = None
     aborted: float | None = None
-    """When it was told to abort because it was stuck."""
+    """When it was told to end, because it was stuck or is not wanted any more."""
     ends: list[float] = field(default_factory=list)
     start_at: float = 0.0
     restarts: int = 0
+    is_wanted: bool = True
+    """Whether it shall run; if not, it is told to end."""
 
     def forgive(self, now: float) -> None:
         """Count its silence from now on only."""
@@ -112,10 +116,13 @@ class Supervisor:
             for number in range(workers)
             for name in [f"worker-{number}"]
         ]
+        self._shadow = Child(
+            "shadow", "server.shadow.process", charter_for("shadow", -1), is_wanted=False
+        )
 
     @property
     def _children(self) -> list[Child]:
-        return [self._control, *self._workers]
+        return [self._control, *self._workers, self._shadow]
 
     def run(self) -> int:
         """Run everything until told to stop; return the exit code."""
@@ -131,6 +138,7 @@ class Supervisor:
             settings.drain_delay_seconds + settings.drain_timeout_seconds + _STOP_MARGIN_SECONDS
         )
         clean = self._end(self._workers, patience)
+        self._end([self._shadow], _SHADOW_STOP_SECONDS)
         clean &= self._end([self._control], _CONTROL_STOP_SECONDS)
         self._held.close()
         self._control_listener.close()
@@ -160,13 +168,15 @@ class Supervisor:
         self._forgive_after_pause(now)
         for child in children:
             if child.process is None:
-                if may_start and now >= child.start_at:
+                if may_start and child.is_wanted and now >= child.start_at:
                     self._start(child, now)
             elif child.process.poll() is not None:
                 if may_start:
                     self._ended(child, now)
-            else:
+            elif child.is_wanted:
                 self._check_beat(child, now)
+            else:
+                self._let_go(child, now)
         for key, _ in self._selector.select(timeout=0.1):
             key.data()
 
@@ -190,11 +200,21 @@ class Supervisor:
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._read(child))
         log.info("started", child=child.name, pid=process.pid)
 
+    def _let_go(self, child: Child, now: float) -> None:
+        """Have a child end that is not wanted any more."""
+        if child.aborted is None:
+            child.aborted = now
+            _signal(child, signal.SIGTERM)
+        elif now - child.aborted > _ABORT_PATIENCE_SECONDS:
+            _signal(child, signal.SIGKILL)
+
     def _ended(self, child: Child, now: float) -> None:
         assert child.process is not None, "only a started child can end"
         code = child.process.returncode
         self._unlink(child)
         child.process = None
+        if not child.is_wanted:
+            return
         child.ends = [*child.ends[-20:], now]
         child.start_at = restart_at(child.ends, now)
         child.restarts += 1
@@ -235,6 +255,8 @@ class Supervisor:
             report = channel.decode_report(line)
             if "ready" in report:
                 self._on_ready(self, report["ready"])
+            if "shadow" in report:
+                self._shadow.is_wanted = bool(report["shadow"])
         except Exception:  # Whatever a child says, and wherever it is printed, all others live on.
             log.exception("report_failed", child=child.name)
 

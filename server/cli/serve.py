@@ -115,7 +115,8 @@ def _socket_dir(state_dir: Path) -> Path:
 
 
 def _remove_socket_dir(socket_dir: Path, state_dir: Path) -> None:
-    (socket_dir / "control.sock").unlink(missing_ok=True)
+    for name in ("control.sock", "shadow.sock"):
+        (socket_dir / name).unlink(missing_ok=True)
     if socket_dir != state_dir:
         socket_dir.rmdir()
 

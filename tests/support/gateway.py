@@ -114,7 +114,7 @@ class Gateway:
         raise KeyError(sample)
 
     def children(self) -> dict[str, int]:
-        """Return the process ids of control and workers by name, from their command lines."""
+        """Return the process ids of the children by name, from their command lines."""
         found: dict[str, int] = {}
         for pid in child_pids(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -122,11 +122,13 @@ class Gateway:
                 found["control"] = pid
             elif b"server.dataplane.process" in command:
                 found[f"worker-{pid}"] = pid
+            elif b"server.shadow.process" in command:
+                found["shadow"] = pid
         return found
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
-        return sorted(pid for name, pid in self.children().items() if name != "control")
+        return sorted(pid for name, pid in self.children().items() if name.startswith("worker-"))
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 40.0) -> int:
         """Send a signal to the supervisor; return its exit code."""
