@@ -108,6 +108,8 @@ class Observer:
         self._follow_hours(now)
         self._opened = self._folded = now
         self._open_rows = 0
+        self._began = np.inf
+        """When the first rows came, to the second: nothing can have changed before."""
         self._low = np.full(len(layout.columns), np.inf)
         self._high = np.full(len(layout.columns), -np.inf)
         self.extremes = (self._low, self._high)
@@ -154,10 +156,13 @@ class Observer:
     def _fold(self, now: float) -> None:
         """Count what waits; it came between the last time and now, and its hour is that of then."""
         elapsed, self._folded = now - self._folded, now
-        taken = self._counter.take(now - elapsed / 2.0 if 0.0 <= elapsed < MINUTE_SECONDS else now)
+        if not 0.0 <= elapsed < MINUTE_SECONDS:
+            elapsed = 0.0
+        taken = self._counter.take(now - elapsed / 2.0)
         rows = int(taken.counts[-1])
         if not rows:
             return
+        self._began = min(self._began, now - elapsed)
         self.totals += taken.counts
         self._short.add(taken.counts, rows)
         self._long.add(taken.counts, rows)
@@ -284,12 +289,12 @@ class Observer:
         if place == WHOLE or reading is None:
             return since
         if reading.window >= len(WINDOW_NAMES):
-            return reading.start
+            return max(self._began, reading.start)
         if reading.window == len(WINDOW_NAMES) - 1:
             cells = [*self._long.cells(), self._long.open_cell(now)]
         fresh = [cell for cell in cells if cell.start >= event.alert.cleared_seconds]
         found = onset_seconds(self.judge, rule, place, fresh)
-        return since if found is None else min(found, since)
+        return since if found is None else max(self._began, min(found, since))
 
     def snapshot(self, now: float) -> Snapshot:
         """Return what a report is made of."""
@@ -323,6 +328,7 @@ class Observer:
         for cell in cells:
             if cell.counts.shape != self.totals.shape:
                 continue
+            self._began = min(self._began, cell.start)
             self._short.push(cell)
             self._sum_up(cell)
             hour = int(cell.start // HOUR_SECONDS)

@@ -79,6 +79,18 @@ def test_a_shift_is_told_within_half_a_minute_and_over_soon_after() -> None:
     assert len(bench.events) == before
 
 
+@pytest.mark.parametrize("idle_seconds", [0, 45, 3000])
+def test_no_change_began_before_the_first_row(idle_seconds: int) -> None:
+    """Rows that are odd from the first one on are so since they come, not since it was started."""
+    bench = Bench().run(idle_seconds, rows=0)
+    first = bench.now
+    bench.run(30, shift=[0.0, 0.8, 0.0])
+
+    onsets = [event.alert.onset_seconds for event in bench.events if event.change == "raised"]
+    assert onsets
+    assert all(onset is not None and first <= onset <= first + 10.0 for onset in onsets)
+
+
 def test_a_small_slow_shift_is_found_once() -> None:
     """A tenth of a standard deviation raises in the long run, and does not flap."""
     bench = Bench().run(600).run(3600, shift=[0.12, 0.0, 0.0])
