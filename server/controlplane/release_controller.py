@@ -1,0 +1,165 @@
+"""What goes on by itself: count what the split gave to each version, judge, and act.
+
+Decides when: each second for every model with a release. What is to be done is decided in
+`release/automatic.py`, and may always be refused: whoever changed the release state meanwhile has
+won, and a change that something stands in the way of is asked for again the next second.
+
+Counts begin a moment after a step does: until then, workers split as they did before.
+
+Concurrency: event loop only; one thing at a time.
+Lifetime: `run` is one task for the life of control; `close` writes what is left.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from server.controlplane.evidence_book import EvidenceBook, live_epoch
+from server.controlplane.release_judge import Judge
+from server.controlplane.releases import Releases, Wish
+from server.controlplane.routed_counts import RoutedCounts, slow_seconds
+from server.errors import ReleaseRefused, StaleGeneration, StoreUnavailable, TidegateError
+from server.release.actions import AUTOMATIC, Verb
+from server.release.automatic import Decision, next_decision
+from server.release.canary_evidence import Requests
+from server.release.route import Canary, ReleaseRoute
+from server.store.keys import EvidenceKey
+from server.wire.tally import Routed, Tally
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 1.0
+FLUSH_SECONDS = 5.0
+SETTLE_SECONDS = 3.0
+"""From the beginning of a step until all workers split by its weight and have told the last counts
+of the one before."""
+
+
+class Totals(Protocol):
+    """What workers have counted since control started."""
+
+    versions: dict[tuple[str, str], Tally]
+
+    def routed(self, model: str, version: str) -> Routed:
+        """Return what splits have given to a version."""
+
+
+class ReleaseController:
+    """The part of control that needs no operator."""
+
+    def __init__(
+        self,
+        releases: Releases,
+        judge: Judge,
+        book: EvidenceBook,
+        totals: Totals,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.obstacles: dict[str, str] = {}
+        """What stands in the way of the next thing that would be done, by model."""
+        self._releases = releases
+        self._judge = judge
+        self._book = book
+        self._totals = totals
+        self._clock = clock
+        self._counts = RoutedCounts()
+        self._steps: dict[str, tuple[str, str, int]] = {}
+        """The canary, epoch and step in which each model's requests were last counted."""
+        self._flush_due = 0.0
+
+    async def run(self) -> None:
+        """Go on, for ever."""
+        while True:
+            try:
+                await self.tick()
+            except Exception:  # The next second tries again; nothing else depends on this task.
+                log.exception("release_controller_failed")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def close(self) -> None:
+        """Write what is left."""
+        await self._book.flush(self._clock())
+
+    async def tick(self) -> None:
+        """Do what is due."""
+        now = self._clock()
+        if not self._releases.is_known:
+            return  # What is live is not known for certain; nothing may follow from it.
+        routes = list(self._releases.routes.items())
+        self._counts.keep_only({key for _, route in routes for key in _counted(route)})
+        for model, route in routes:
+            self._count(model, route, now)
+            situation = self._judge.situation(model)
+            decision = situation and next_decision(route, situation, now)
+            if decision:
+                await self._act(route, decision)
+            else:
+                self.obstacles.pop(model, None)
+        # A clock that steps back must not keep counts from the store until it is where it was.
+        if not 0.0 < self._flush_due - now <= FLUSH_SECONDS:
+            self._flush_due = now + FLUSH_SECONDS
+            await self._book.flush(now)
+
+    async def _act(self, route: ReleaseRoute, decision: Decision) -> None:
+        wish = Wish(AUTOMATIC, decision.reason, route.generation, self._judge.report(route.model))
+        try:
+            outcome = await self._releases.change(route.model, decision.action, wish)
+        except StaleGeneration:
+            return  # Somebody was faster, and what follows from that is another question.
+        except (ReleaseRefused, StoreUnavailable) as error:
+            self._note_obstacle(route.model, error)
+            return
+        self.obstacles.pop(route.model, None)
+        after = outcome.change.after
+        if decision.action.verb is Verb.PROMOTE and after.live is not None:
+            # From here on it is known, over a restart too, that no person promoted it.
+            self._book.add_live(EvidenceKey(after.model, after.live, live_epoch(after)), Requests())
+
+    def _note_obstacle(self, model: str, error: TidegateError) -> None:
+        if self.obstacles.get(model) != str(error):
+            log.warning("release_waits", model=model, error=str(error))
+        self.obstacles[model] = str(error)
+
+    # Counting.
+
+    def _count(self, model: str, route: ReleaseRoute, now: float) -> None:
+        if route.canary is not None and route.live is not None:
+            self._count_split(route, route.live, route.canary, now)
+        else:
+            self._steps.pop(model, None)
+        if route.live is None:
+            return
+        key = EvidenceKey(model, route.live, live_epoch(route))
+        if self._book.has(key):
+            tally = self._totals.versions.get((model, route.live), Tally())
+            sums = Routed(tally.outcomes, tally.request)
+            new = self._counts.news((model, key.epoch), sums, 0.0)
+            self._book.add_live(key, new)
+
+    def _count_split(self, route: ReleaseRoute, live: str, canary: Canary, now: float) -> None:
+        model = route.model
+        key = EvidenceKey(model, canary.version, canary.epoch)
+        slow = self._book.of(key).canary.slow_seconds
+        new = {
+            version: self._counts.news((model, version), self._totals.routed(model, version), slow)
+            for version in (live, canary.version)
+        }
+        at = (canary.version, canary.epoch, canary.step)
+        is_settled = not 0.0 <= now - canary.step_since_seconds < SETTLE_SECONDS
+        if self._steps.get(model) == at and is_settled:
+            self._book.add_routed(key, new[canary.version], new[live])
+        self._steps[model] = at
+        if slow == 0.0:
+            tally = self._totals.versions.get((model, live), Tally())
+            found = slow_seconds(tally.request)
+            if found:
+                self._book.set_slow(key, found)
+
+
+def _counted(route: ReleaseRoute) -> set[tuple[str, str]]:
+    """Return under which keys requests of a release are counted."""
+    versions = {route.live, route.canary.version} if route.canary is not None else set()
+    return {(route.model, one or "") for one in (*versions, live_epoch(route))}

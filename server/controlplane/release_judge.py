@@ -1,0 +1,149 @@
+"""What the gates say of the candidates of a model now, and what there is to begin with.
+
+Decides which counts and which settings belong to which part of a release. A model whose files say
+nothing of gates, and whose release is not automatic, asks for none: their verdicts are shown, and
+promote on an operator's word all the same.
+
+Concurrency: event loop only.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from server.controlplane.evidence_book import EvidenceBook, live_epoch
+from server.controlplane.known import KnownModel
+from server.release.answers import answers_labels
+from server.release.automatic import Newcomer, Situation
+from server.release.canary_gates import judge_canary, judge_live
+from server.release.gate_settings import GateSettings
+from server.release.gates import Report
+from server.release.route import Canary, ReleaseRoute, Shadow
+from server.release.shadow_gates import PairedLabels, judge_shadow
+from server.release.shadow_rules import NO_RULES
+from server.store.keys import EvidenceKey
+
+NOT_TRIED = "it is neither shadow nor canary, so that nothing was seen of it"
+
+
+class Judge:
+    """Verdicts on demand."""
+
+    def __init__(
+        self,
+        models: Mapping[str, KnownModel],
+        route: Callable[[str], ReleaseRoute],
+        book: EvidenceBook,
+    ) -> None:
+        self.labels: Callable[[str, str, str], PairedLabels | None] = lambda _m, _live, _other: None
+        """Rows that a model's live version and another one answered, by whose label came."""
+        self._models = models
+        self._route = route
+        self._book = book
+
+    def situation(self, name: str) -> Situation | None:
+        """Return all that a decision about a model rests on; None if its settings are not known."""
+        model, route = self._models.get(name), self._route(name)
+        if model is None or model.setup is None:
+            return None
+        return Situation(
+            model.setup.settings.release,
+            _gates(model),
+            model.setup.canary,
+            newcomer=_newcomer(model, route),
+            shadows={one.version: self._shadow(model, route, one) for one in route.shadows},
+            canary=self._canary(model, route.canary),
+            canary_requests=self._requests(name, route.canary),
+            live=self._live(model, route),
+        )
+
+    def unproven(self, name: str, version: str) -> tuple[str, ...]:
+        """Say which gates keep a version from being promoted; nothing if none are asked for."""
+        model, route = self._models.get(name), self._route(name)
+        if model is None or model.setup is None:
+            return ()
+        if model.setup.gates is None and model.setup.settings.release != "automatic":
+            return ()
+        if route.canary is not None and route.canary.version == version:
+            return self._canary(model, route.canary).unproven
+        for shadow in route.shadows:
+            if shadow.version == version:
+                return self._shadow(model, route, shadow).unproven
+        return (NOT_TRIED,)
+
+    def report(self, name: str) -> dict[str, Any]:
+        """Return what all gates of a model say, as JSON values."""
+        situation, route = self.situation(name), self._route(name)
+        if situation is None:
+            return {"shadows": [], "canary": None, "live": None}
+        canary = route.canary
+        return {
+            "shadows": [
+                _told(one.version, one.epoch, situation.shadows[one.version])
+                for one in route.shadows
+            ],
+            "canary": canary and _told(canary.version, canary.epoch, situation.canary),
+            "live": _told(route.live, live_epoch(route), situation.live)
+            if route.live is not None and situation.live.readings
+            else None,
+        }
+
+    def _shadow(self, model: KnownModel, route: ReleaseRoute, shadow: Shadow) -> Report:
+        evidence = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch)).shadow
+        labels = self.labels(model.name, route.live or "", shadow.version)
+        return judge_shadow(
+            evidence, _gates(model), has_labels=_answers_labels(model, route), labels=labels
+        )
+
+    def _canary(self, model: KnownModel, canary: Canary | None) -> Report:
+        if canary is None:
+            return Report()
+        key = EvidenceKey(model.name, canary.version, canary.epoch)
+        return judge_canary(self._book.of(key).canary, _gates(model))
+
+    def _requests(self, model: str, canary: Canary | None) -> int:
+        if canary is None:
+            return 0
+        key = EvidenceKey(model, canary.version, canary.epoch)
+        return self._book.of(key).canary.requests_in(canary.step)
+
+    def _live(self, model: KnownModel, route: ReleaseRoute) -> Report:
+        key = EvidenceKey(model.name, route.live or "", live_epoch(route))
+        if not self._book.has(key):
+            return Report()  # It was not promoted by itself.
+        return judge_live(self._book.of(key).live, _gates(model))
+
+
+def _gates(model: KnownModel) -> GateSettings:
+    gates = model.setup.gates if model.setup is not None else None
+    return gates or GateSettings()
+
+
+def _answers_labels(model: KnownModel, route: ReleaseRoute) -> bool:
+    live = model.versions.get(route.live or "")
+    if live is None or live.verdict is None:
+        return True  # Served as before a restart, and not looked at yet.
+    return answers_labels(live.verdict.signature, live.shadow_rules or NO_RULES)
+
+
+def _newcomer(model: KnownModel, route: ReleaseRoute) -> Newcomer | None:
+    """Return the newest version that is selected and good, if it is newer than the live one."""
+    if route.live is None:
+        return None
+    for version in sorted(model.selected(), key=int, reverse=True):
+        known = model.versions[version]
+        is_newer = int(version) > int(route.live)
+        if not is_newer or known.plan is None or known.is_checking:
+            continue
+        failure = model.failures.get(version)
+        if failure is None or failure.digest != known.plan.digest:
+            return Newcomer(version, known.plan.digest)
+    return None
+
+
+def _told(version: str | None, epoch: str, report: Report) -> dict[str, Any]:
+    return {
+        "version": version,
+        "epoch": epoch,
+        "verdict": report.verdict.value,
+        "gates": [reading.to_json() for reading in report.readings],
+    }
