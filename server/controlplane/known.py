@@ -8,19 +8,20 @@ Concurrency: event loop only.
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from server.monitoring.profile import Profile
+from server.release.route import ReleaseRoute
 from server.release.shadow_rules import ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route, select
 from server.repository.reference import NO_REFERENCE, Reference
 from server.repository.verification import Verdict
-from server.wire.desired import ModelPlan, VersionPlan
+from server.wire.desired import CanaryPlan, ModelPlan, VersionPlan
 from server.wire.status import Failure
 
 
@@ -79,13 +80,17 @@ class KnownModel:
     """What a worker could not load, by version. Kept here, because a worker forgets what it is not
     to load; without it, a version that fails would be taken out and tried again without end."""
 
-    def fall_back_on(self, saved: Mapping[str, VersionPlan]) -> None:
+    def fall_back_on(self, saved: Mapping[str, VersionPlan], previous: str | None) -> None:
         """Take over plans from before a restart for what could not be checked well since.
 
-        The private copies that those plans name are as good as they were.
+        The private copies that those plans name are as good as they were. What was live before may
+        have no files in the repository any more.
         """
         for version, plan in saved.items():
             known = self.versions.get(version)
+            if known is None and version == previous:
+                folder = VersionFolder(Path(plan.path).parent, (), ())
+                known = self.versions[version] = KnownVersion(folder, is_gone=True)
             if known is None or known.plan is not None or not Path(plan.path).is_file():
                 continue
             known.plan = plan
@@ -139,9 +144,14 @@ class KnownModel:
         """Return the versions whose files have left the repository and that are still known."""
         return {version for version, known in self.versions.items() if known.is_gone}
 
-    def forget_gone(self) -> None:
-        """Forget versions without files, but for the live one while another may follow it."""
+    def forget_gone(self, previous: str | None) -> None:
+        """Forget versions without files, but for the live one while another may follow it.
+
+        What was live before, and is kept as `previous`, stays while what is live has its files.
+        """
         gone = self.gone()
+        if self.route.live not in gone:
+            gone.discard(previous or "")
         may_follow = any(
             known.plan is not None or known.is_checking
             for known in self.versions.values()
@@ -151,19 +161,42 @@ class KnownModel:
             if version != self.route.live or not may_follow:
                 del self.versions[version]
 
-    def to_plan(self) -> ModelPlan:
-        """Return what workers shall do about this model."""
-        versions = {
-            version: known.plan
-            for version in sorted(self.route.loaded, key=int)
-            if (known := self.versions.get(version)) is not None and known.plan is not None
-        }
+    def to_plan(self, release: ReleaseRoute) -> ModelPlan:
+        """Return what workers shall do about this model, whose release state is `release`."""
+        versions = self.planned()
         pending = {
             version: known.is_checking
             for version, known in self.versions.items()
             if known.plan is None or (version in self.failures and version not in versions)
         }
-        return ModelPlan(self.route.live, versions, pending)
+        return with_release(ModelPlan(self.route.live, versions, pending), release)
+
+    def planned(self) -> dict[str, VersionPlan]:
+        """Return the plan of each version that shall be loaded, the one that answers first.
+
+        Workers load them in this order, so that nobody waits for what answers nobody.
+        """
+        return {
+            version: known.plan
+            for version in sorted(
+                self.route.loaded, key=lambda one: (one != self.route.live, int(one))
+            )
+            if (known := self.versions.get(version)) is not None and known.plan is not None
+        }
+
+
+def with_release(plan: ModelPlan, release: ReleaseRoute) -> ModelPlan:
+    """Return a plan with all that a release state says, but for the live version."""
+    canary = release.canary
+    return replace(
+        plan,
+        release_generation=release.generation,
+        canary=CanaryPlan(canary.version, canary.weight_bp, canary.salt)
+        if canary is not None and canary.version in plan.versions
+        else None,
+        mirror_bp=max((shadow.sample_bp for shadow in release.shadows), default=0),
+        release=release if release.generation else None,
+    )
 
 
 def describe(
@@ -218,5 +251,7 @@ def _state(
         return State.LOADING, "workers are loading it", ""
     reason = f"its files have changed and cannot be served: {error}" if error else ""
     if known.is_gone:
-        reason, fix = "its files are gone; it answers until another version can", ""
+        is_live = version == model.route.live
+        stays = "answers until another version can" if is_live else "stays to be rolled back to"
+        reason, fix = f"its files are gone; it {stays}", ""
     return State.READY, reason, fix

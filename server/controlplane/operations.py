@@ -174,9 +174,7 @@ class Operations:
             if version is not None and version not in model.versions:
                 raise VersionNotFound(f"model '{name}' has no version '{version[:32]}'")
         served = [
-            (model.name, one)
-            for model in self._catalog.models.values()
-            for one in model.to_plan().versions
+            (model.name, one) for model in self._catalog.models.values() for one in model.planned()
         ]
         chosen = [
             key

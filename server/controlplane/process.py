@@ -18,7 +18,7 @@ import uvicorn
 from prometheus_client.metrics_core import Metric
 
 from server.child import Channel, run_child
-from server.controlplane import exposition, store_keeping, store_metrics
+from server.controlplane import exposition, release_reading, store_keeping, store_metrics
 from server.controlplane.app import MAX_BODY_BYTES, ControlApp, build_app
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
@@ -28,6 +28,8 @@ from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.errors import TidegateError
@@ -67,7 +69,11 @@ class Control:
         self._intents = Intents.read(settings.state_dir)
         self._intake = Intake(settings)
         self._catalog = Catalog(settings, self._intake, self._intents, self._changed)
-        self._router = Router(self._catalog.models, self._fleet, settings)
+        self._keeper = ReleaseKeeper(self._store)
+        self._releases = Releases(
+            self._catalog.models, self._fleet, self._keeper, self._releases_changed
+        )
+        self._router = Router(self._catalog.models, self._fleet, settings, self._releases)
         self._operations = Operations(
             settings, self._catalog, self._router, self._fleet, self._totals, self._intents
         )
@@ -106,10 +112,14 @@ class Control:
             for coroutine in (
                 self._router.run(),
                 self._port.sweep_forever(),
+                release_reading.read(
+                    self._releases, self._keeper, self._charter.settings.state_dir
+                ),
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),
                 self._keep_store(),
+                self._keeper.run(),
                 self._notify(),
                 self._watch_rows(),
             )
@@ -143,6 +153,8 @@ class Control:
         """Remove private copies that nobody needs any more, while nothing else goes on."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
+            self._router.note()  # A previous version is not kept loaded for ever.
+            await self._router.until(lambda: self._router.is_stable)
             # No await between the question and the order: a check that starts later queues behind.
             is_quiet = self._router.is_stable and not self._catalog.is_checking
             if is_quiet and self._router.is_settled:
@@ -151,6 +163,7 @@ class Control:
     async def _keep_store(self) -> None:
         """Open the store when all is served: until then, the cores have better things to do."""
         await self._router.until(self._is_ready)
+        self._keeper.open()
         await store_keeping.keep(self._store)
 
     async def _notify(self) -> None:
@@ -180,6 +193,10 @@ class Control:
     def _changed(self) -> None:
         """The catalog knows something new."""
         self._totals.keep_only(set(self._catalog.models))
+        self._router.note()
+
+    def _releases_changed(self) -> None:
+        """A release state is another."""
         self._router.note()
 
     def _collect(self) -> list[Metric]:

@@ -101,6 +101,8 @@ class Releases:
         """Changes since control started, by model and verb."""
         self.last: dict[str, Change] = {}
         """The newest change of each model since control started."""
+        self.is_known = True
+        """Whether it may be acted upon: the store has been read, or was waited for long enough."""
         self._models = models
         self._fleet = fleet
         self._keeper = keeper
@@ -144,6 +146,11 @@ class Releases:
                 reason = "found in the desired state: the store could not be written then"
                 change = Change("recover", before, route, self._clock(), SYSTEM, reason)
                 self._keeper.later(replace(change, must_follow=False))
+        self.go_on_without()
+
+    def go_on_without(self) -> None:
+        """Act upon what is here: there is no more to be had, or not for now."""
+        self.is_known = True
         self._changed()
 
     # Changes.

@@ -1,8 +1,11 @@
-"""Turn what is known of models and workers into desired states, one generation after another.
+"""Turn releases, models and workers into desired states, one generation after another.
 
 Decides when a new generation is due: whenever what workers should do differs from what they were
 last told. It is written to disk first, then sent, so a worker never knows more than a restarted
-control.
+control; but a disk that takes long is not waited for, or a roll back would wait with it.
+
+Which version is live, the release state says. Where it must change because of what there is in
+the repository or in the workers (`repository/policy.py`), it is changed from here.
 
 Concurrency: event loop only.
 Lifetime: `run` is one task for the life of control.
@@ -10,6 +13,7 @@ Lifetime: `run` is one task for the life of control.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,27 +22,56 @@ import structlog
 from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import write_whole
-from server.controlplane.known import KnownModel
-from server.repository.policy import NO_ROUTE, Route, next_route
+from server.controlplane.known import KnownModel, with_release
+from server.controlplane.releases import Releases, Wish
+from server.errors import TidegateError
+from server.release.actions import Action, Verb
+from server.repository.policy import (
+    NO_ROUTE,
+    SYSTEM,
+    Choice,
+    Facts,
+    Route,
+    choose,
+    kept_previous,
+    select,
+    to_load,
+)
 from server.wire import desired
-from server.wire.desired import DesiredState
+from server.wire.desired import DesiredState, ModelPlan
 
 log = structlog.get_logger()
+
+WRITE_PATIENCE_SECONDS = 0.25
+"""How long workers wait for the disk before they are told all the same."""
 
 
 class Router:
     """The desired state, and the way to the next one."""
 
-    def __init__(self, models: dict[str, KnownModel], fleet: Fleet, settings: Settings) -> None:
+    def __init__(
+        self,
+        models: dict[str, KnownModel],
+        fleet: Fleet,
+        settings: Settings,
+        releases: Releases,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._models = models
         self._fleet = fleet
+        self._releases = releases
+        self._clock = clock
         self._path = settings.state_dir / desired.FILE_NAME
         # What was served before goes on being served until the repository has been looked at.
         self._saved = desired.read_file(settings.state_dir, settings.repository)
         self._is_settled = False
         self._is_written = True
+        self._unwritten: bytes | None = None
+        self._writing: asyncio.Task[None] | None = None
         self.state = DesiredState(0, {}, str(settings.repository))
         if self._saved is not None:
+            plans = self._saved.models.values()
+            releases.take_saved(plan.release for plan in plans if plan.release is not None)
             self.state = replace(
                 self._saved, generation=self._saved.generation + 1, is_settled=False
             )
@@ -59,7 +92,7 @@ class Router:
             model = self._models.get(name)
             if model is not None and model.route == NO_ROUTE:
                 model.route = Route(plan.live, frozenset(plan.versions))
-                model.fall_back_on(plan.versions)
+                model.fall_back_on(plan.versions, self._releases.route(name).previous)
         self._saved = None
         self._is_settled = True
         self.note()
@@ -99,57 +132,119 @@ class Router:
             self._wake()
 
     async def _advance(self) -> None:
-        if self._saved is not None:
-            return
-        for model in self._models.values():
-            model.forget_gone()
-            model.note_failures(
-                self._fleet.failures(model.name), self._fleet.loaded_everywhere(model.name)
-            )
-            servable = model.servable(model.failures, self._fleet.loaded_somewhere(model.name))
-            if not servable or model.setup is None:
-                model.route = NO_ROUTE
-                continue
-            model.route = next_route(
-                model.route,
-                model.setup.settings.version_policy,
-                servable,
-                self._fleet.loaded_everywhere(model.name),
-                model.gone(),
-            )
-        plans = {
-            name: model.to_plan()
-            for name, model in sorted(self._models.items())
-            if not model.is_unloaded
-        }
+        if self._saved is None and self._releases.is_known:
+            plans, is_settled = self._plans(), self._is_settled
+        else:
+            # Nobody has looked yet at what there is; but who answers may be changed already.
+            plans = {name: self._overlay(name, one) for name, one in self.state.models.items()}
+            is_settled = self.state.is_settled
         overtaken = self._fleet.highest_generation() > self.state.generation
-        same = plans == self.state.models and self.state.is_settled == self._is_settled
-        if same and not overtaken:
+        same = plans == self.state.models and self.state.is_settled == is_settled
+        if same and not (overtaken and self._saved is None):
             if self.state.generation and not (self._is_written and self._path.exists()):
                 await self._write(desired.encode(self.state))
             return
         generation = max(self.state.generation, self._fleet.highest_generation()) + 1
-        self.state = DesiredState(
-            generation, plans, self.state.repository, is_settled=self._is_settled
-        )
+        self.state = DesiredState(generation, plans, self.state.repository, is_settled=is_settled)
         message = desired.encode(self.state)
         await self._write(message)
         self._fleet.broadcast(message)
         log.info("generation", generation=generation, models=len(plans))
+
+    def _plans(self) -> dict[str, ModelPlan]:
+        """Say what workers shall do about each model."""
+        for model in self._models.values():
+            self._route(model)
+        return {
+            name: model.to_plan(self._releases.route(name))
+            for name, model in sorted(self._models.items())
+            if not model.is_unloaded
+        }
+
+    def _route(self, model: KnownModel) -> None:
+        """Find who answers for a model and what is loaded, and keep its release state true."""
+        fleet, name = self._fleet, model.name
+        loaded = fleet.loaded_everywhere(name)
+        model.forget_gone(self._kept_previous(model))
+        model.note_failures(fleet.failures(name), loaded)
+        servable = model.servable(model.failures, fleet.loaded_somewhere(name))
+        if not servable or model.setup is None:
+            model.route = NO_ROUTE
+            return
+        settings = model.setup.settings
+        facts = Facts(
+            settings.release,
+            select(settings.version_policy, servable.keys() - model.gone()),
+            servable,
+            loaded,
+            is_complete=self._is_settled
+            and not any(known.is_checking for known in model.versions.values()),
+        )
+        live = self._choose(model, facts)
+        previous = self._kept_previous(model)
+        model.route = Route(live, to_load(self._releases.route(name), live, previous, facts))
+
+    def _kept_previous(self, model: KnownModel) -> str | None:
+        """Return what was live before and is still to be kept loaded."""
+        if model.setup is None:
+            return None
+        return kept_previous(
+            self._releases.route(model.name),
+            now_seconds=self._clock(),
+            keep_previous_seconds=model.setup.settings.keep_previous_seconds,
+        )
+
+    def _choose(self, model: KnownModel, facts: Facts) -> str | None:
+        """Return the version that answers, once the release state says so too."""
+        release = self._releases.route(model.name)
+        choice = choose(release, model.route.live, facts)
+        if not choice.actor or self._change(model, choice):
+            return choice.live
+        return release.live if release.live in facts.servable else None
+
+    def _change(self, model: KnownModel, choice: Choice) -> bool:
+        """Change the release state to what is chosen; say whether that was possible."""
+        release = self._releases.route(model.name)
+        is_back = choice.actor == SYSTEM and choice.live == release.previous
+        action = Action(Verb.FALL_BACK) if is_back else Action(Verb.SET_LIVE, choice.live)
+        try:
+            self._releases.change_now(model.name, action, Wish(choice.actor, choice.reason))
+        except TidegateError as error:
+            log.warning("release_not_changed", model=model.name, error=str(error))
+            return False
+        return True
+
+    def _overlay(self, name: str, plan: ModelPlan) -> ModelPlan:
+        """Return a saved plan with a newer release state, if that names a version of it."""
+        release = self._releases.route(name)
+        if release.generation <= plan.release_generation or release.live not in plan.versions:
+            return plan
+        return with_release(replace(plan, live=release.live), release)
 
     async def _write(self, message: bytes) -> None:
         """Write the desired state to disk; if that fails, workers' next words lead here again.
 
         Workers are told all the same: serving goes on when the disk does not.
         """
-        try:
-            await asyncio.to_thread(write_whole, self._path, message)
-        except OSError:
-            if self._is_written:
-                log.exception("desired_state_not_saved")
+        self._unwritten = message
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_newest())
+        _, waiting = await asyncio.wait({self._writing}, timeout=WRITE_PATIENCE_SECONDS)
+        if waiting:
             self._is_written = False
-        else:
-            self._is_written = True
+
+    async def _write_newest(self) -> None:
+        while self._unwritten is not None:
+            message, self._unwritten = self._unwritten, None
+            try:
+                await asyncio.to_thread(write_whole, self._path, message)
+            except OSError:
+                if self._is_written:
+                    log.exception("desired_state_not_saved")
+                self._is_written = False
+            else:
+                self._is_written = True
+                self._wake()
 
     @property
     def store_writable(self) -> bool:

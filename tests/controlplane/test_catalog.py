@@ -105,12 +105,17 @@ def test_a_removed_live_version_stays_until_another_can_answer(repository: Path)
         shutil.rmtree(repository / "m" / "2")
         await control.catalog.refresh()
         async with asyncio.timeout(20):
-            while "2" in control.catalog.models["m"].versions or not control.router.is_stable:
+            while generations[-1:] != ["1"] or not control.router.is_stable:
                 generations.append(control.router.state.models["m"].live)
                 await asyncio.sleep(0)
         assert control.router.state.models["m"].live == "1"
-        assert set(control.router.state.models["m"].versions) == {"1"}
         assert None not in generations
+        assert set(control.router.state.models["m"].versions) == {"1", "2"}
+        reason = "its files are gone; it stays to be rolled back to"
+        assert (control.row("m", "2")["state"], control.row("m", "2")["reason"]) == (
+            "READY",
+            reason,
+        )
 
     _with_control(repository, use)
 

@@ -136,12 +136,12 @@ def test_what_is_gone_is_forgotten_when_it_does_not_answer() -> None:
     for version in ("2", "3"):
         model.versions[version].is_gone = True
 
-    model.forget_gone()
+    model.forget_gone(None)
     assert set(model.versions) == {"1", "3"}
     assert model.selected() == ["1"]
 
     model.versions["1"].plan = None  # Nothing can follow any more.
-    model.forget_gone()
+    model.forget_gone(None)
     assert set(model.versions) == {"1"}
 
 
@@ -152,6 +152,6 @@ def test_what_is_gone_waits_for_a_check() -> None:
     model.versions["2"].plan = None
     model.versions["2"].is_checking = True
 
-    model.forget_gone()
+    model.forget_gone(None)
 
     assert set(model.versions) == {"1", "2"}

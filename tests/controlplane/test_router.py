@@ -10,7 +10,10 @@ import pytest
 from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
+from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.releases import Releases
 from server.controlplane.router import Router
+from server.store.database import Store
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from tests.support.fake_worker import FakeWorker, fake_worker, known, plan
@@ -22,7 +25,12 @@ class Joined:
     def __init__(self, root: Path, models: dict[str, KnownModel]) -> None:
         self.settings = Settings(repository=root / "models", state_dir=root)
         self.fleet = Fleet(self)
-        self.router = Router(models, self.fleet, self.settings)
+        self.now = 1000.0
+        self.keeper = ReleaseKeeper(Store(root))
+        self.releases = Releases(
+            models, self.fleet, self.keeper, lambda: self.router.note(), lambda: self.now
+        )
+        self.router = Router(models, self.fleet, self.settings, self.releases, lambda: self.now)
 
     @property
     def saved(self) -> DesiredState | None:
@@ -72,6 +80,7 @@ def obey(worker: FakeWorker, state: DesiredState) -> None:
             for name, model in state.models.items()
         },
         live={name: model.live for name, model in state.models.items() if model.live},
+        released={name: model.release_generation for name, model in state.models.items()},
     )
 
 
@@ -109,7 +118,8 @@ def test_a_version_goes_live_only_when_every_worker_has_it(tmp_path: Path) -> No
 
             obey(second, await second.told())
             switched = await first.told()
-            assert (switched.models["m"].live, set(switched.models["m"].versions)) == ("2", {"2"})
+            plan = switched.models["m"]
+            assert (plan.live, set(plan.versions)) == ("2", {"1", "2"})
             obey(first, switched)
             obey(second, await second.told())
             await joined.router.until(lambda: joined.router.is_stable)

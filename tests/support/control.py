@@ -19,6 +19,8 @@ from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations
+from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.store.database import Store
@@ -75,6 +77,11 @@ class ToldWorker:
             failed=failed,
             load_seconds={name: dict.fromkeys(loaded[name], 0.25) for name in loaded},
             gauges=self.gauges,
+            released={
+                name: plan.release_generation
+                for name, plan in state.models.items()
+                if plan.live is not None and plan.live in loaded.get(name, {})
+            },
         )
 
 
@@ -90,12 +97,16 @@ class Control:
         self.intake = Intake(self.settings)
         self.changes = 0
         self.catalog = Catalog(self.settings, self.intake, self.intents, self._changed)
-        self.router = Router(self.catalog.models, self.fleet, self.settings)
+        self.store = Store(state_dir)
+        self.keeper = ReleaseKeeper(self.store)
+        self.releases = Releases(
+            self.catalog.models, self.fleet, self.keeper, lambda: self.router.note()
+        )
+        self.router = Router(self.catalog.models, self.fleet, self.settings, self.releases)
         self.operations = Operations(
             self.settings, self.catalog, self.router, self.fleet, self.totals, self.intents
         )
 
-        self.store = Store(state_dir)
         self.monitor = Monitor(
             self.settings,
             self.store,
@@ -158,6 +169,7 @@ async def running_control(
     server = await control.fleet.listen(path, control.router.greeting)
     tasks = [asyncio.create_task(worker.run(path)) for worker in workers]
     tasks.append(asyncio.create_task(control.router.run()))
+    tasks.append(asyncio.create_task(control.keeper.run()))
     await control.catalog.refresh()
     await control.catalog.all_checks()
     control.router.settle()

@@ -59,6 +59,7 @@ class ReleaseBench:
         self.store = TrickyStore(state_dir)
         self.keeper = ReleaseKeeper(self.store)
         self.changes = 0
+        self.on_change: Callable[[], None] = lambda: None
         self.now = 1000.0
         self.releases = Releases(
             self.models, self.fleet, self.keeper, self._changed, lambda: self.now
@@ -66,6 +67,7 @@ class ReleaseBench:
 
     def _changed(self) -> None:
         self.changes += 1
+        self.on_change()
 
     async def history(self, model: str = "m") -> list[tuple[str, str, int]]:
         """Return action, actor and generation of every change in the audit, oldest first."""
