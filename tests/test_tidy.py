@@ -44,6 +44,7 @@ ONLY_IN = {
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
         "controlplane/check_metrics.py",
+        "controlplane/check_metrics.py",
         "controlplane/exposition.py",
         "controlplane/monitor_counters.py",
         "controlplane/monitor_metrics.py",

@@ -26,6 +26,7 @@ from prometheus_client.utils import floatToGoString
 import server
 from server import machine
 from server.controlplane.catalog import Catalog
+from server.controlplane.check_metrics import broken_checks
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import State
 from server.controlplane.operations import Operations
@@ -68,6 +69,7 @@ def collect(sources: Sources) -> list[Metric]:
     """Return all metric families as they are now."""
     return [
         *_requests(sources.totals),
+        broken_checks(sources.totals, sources.router.state.models),
         *_models(sources),
         *_workers(sources),
         *_processes(sources),
@@ -88,11 +90,6 @@ def _requests(totals: Totals) -> Iterator[Metric]:
         labels=(*_VERSION, "reason"),
     )
     rows = CounterMetricFamily("tidegate_rows", "Rows computed by models", labels=_VERSION)
-    broken = CounterMetricFamily(
-        "tidegate_data_check_rows",
-        "Rows that broke a data check: missing, range or category; and what followed",
-        labels=(*_VERSION, "feature", "check", "policy"),
-    )
     batches = CounterMetricFamily(
         "tidegate_batches",
         "Batches by the reason for which they took no more requests",
@@ -114,14 +111,12 @@ def _requests(totals: Totals) -> Iterator[Metric]:
         if not labels[1]:
             continue  # Only refusals are counted without a version.
         rows.add_metric(labels, tally.rows)
-        for key, count in sorted(tally.broken.items()):
-            broken.add_metric((*labels, *key), count)
         for reason, count in sorted(tally.closed.items()):
             batches.add_metric((*labels, reason), count)
         for name, family in durations.items():
             _add_durations(family, labels, getattr(tally, name))
         _add_sizes(sizes, labels, tally)
-    yield from (requests, shed, rows, broken, batches, *durations.values(), sizes)
+    yield from (requests, shed, rows, batches, *durations.values(), sizes)
 
 
 def _duration_family(name: str, text: str) -> HistogramMetricFamily:

@@ -78,6 +78,16 @@ class Check:
             }
         )
 
+    @property
+    def breakable(self) -> tuple[Broken, ...]:
+        """What about a value this check can find wrong."""
+        found = {
+            Broken.MISSING: not self.nullable,
+            Broken.RANGE: self.minimum is not None or self.maximum is not None,
+            Broken.CATEGORY: self.categories is not None,
+        }
+        return tuple(broken for broken, can_be in found.items() if can_be)
+
     def expected(self) -> str:
         """Say which values are allowed."""
         words = [_range_words(self.minimum, self.maximum)]

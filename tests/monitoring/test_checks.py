@@ -135,6 +135,22 @@ def test_only_the_first_few_are_told() -> None:
     assert findings.rows.total() == len(checks)
 
 
+@pytest.mark.parametrize(
+    ("rules", "breakable"),
+    [
+        ({}, ()),
+        ({"minimum": 0}, (Broken.RANGE,)),
+        ({"maximum": 0, "nullable": False}, (Broken.MISSING, Broken.RANGE)),
+        ({"categories": (1,)}, (Broken.CATEGORY,)),
+    ],
+)
+def test_a_check_says_what_it_can_find(
+    rules: dict[str, Any], breakable: tuple[Broken, ...]
+) -> None:
+    """Nothing else is ever counted for it."""
+    assert check(**rules).breakable == breakable
+
+
 def test_tensors_are_told_apart() -> None:
     """Each check looks at its own tensor, whatever the order in which checks are given."""
     signature = Signature((spec(name="a"), spec("BYTES", -1, 1, name="b")), ())
