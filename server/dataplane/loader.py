@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from server.dataplane.moving import move_waiting
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion, VersionName
@@ -157,10 +158,13 @@ class Loader:
                     versions[live] = self.loaded[model, live]
                 else:
                     live = None
+            for version, served in versions.items():
+                served.telemetry.mirror(plan.mirror_bp if version == live else 0)
             models[model] = ModelRoute(
                 live, versions, pending, plan.release_generation, plan.canary
             )
-        self._plane.routes.table = RouteTable(models)
+        table, self._plane.routes.table = self._plane.routes.table, RouteTable(models)
+        move_waiting(table, self._plane.routes.table)
 
     def _forget_unwanted(self) -> None:
         wanted = {

@@ -143,6 +143,18 @@ class Batcher:
             self._idle.set()
         return len(waiting)
 
+    def withdraw(self, is_wanted: Callable[[Entry], bool]) -> list[Entry]:
+        """Take out of the queue what waits and is wanted elsewhere; nobody is told."""
+        taken: list[Entry] = []
+        kept: deque[Entry] = deque()
+        for entry in self._queue:
+            (taken if is_wanted(entry) else kept).append(entry)
+        self._queue = kept
+        self.queued_rows = sum([entry.rows for entry in kept])
+        if self._idle is not None and self._is_idle():
+            self._idle.set()
+        return taken
+
     async def drain(self) -> None:
         """Return when nothing waits and nothing runs; then let go of threads and timers."""
         self._idle = asyncio.Event()

@@ -75,6 +75,28 @@ def test_drain_waits_for_the_run_that_goes_on(gate: Gate) -> None:
     on_loop(scenario)
 
 
+def test_what_is_withdrawn_is_told_nothing_and_not_waited_for(gate: Gate) -> None:
+    """Those that are wanted elsewhere leave the queue in order; the others keep their places."""
+
+    async def scenario() -> None:
+        bench = Bench(gate, max_rows=1, execution=Execution.THREAD)
+        bench.submit(running := Request(rows(0)))
+        await gate.has_begun()
+        bench.submit(*(waiting := [Request(rows(value)) for value in (1, 2, 3)]))
+
+        assert bench.batcher.withdraw(lambda entry: entry is not waiting[1]) == waiting[::2]
+        assert bench.batcher.queued_rows == 1
+        draining = asyncio.create_task(bench.batcher.drain())
+        await asyncio.sleep(0)
+        assert bench.batcher.withdraw(lambda _: True) == [waiting[1]]
+        gate.let_through()
+        await asyncio.wait_for(draining, 10)
+        assert running.fate.done()
+        assert not any(request.fate.done() for request in waiting)
+
+    on_loop(scenario)
+
+
 @pytest.mark.parametrize("leaves", [True, False], ids=["gone", "too late"])
 def test_drain_returns_when_the_last_ones_are_dropped(gate: Gate, leaves: bool) -> None:
     """Requests that were held and then dropped by the watch on deadlines count as dealt with."""
