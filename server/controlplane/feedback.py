@@ -17,7 +17,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,16 +26,13 @@ from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
 from server.errors import FeedbackBusy, StoreUnavailable
-from server.monitoring.joining import SeriesKey
+from server.monitoring.joining import Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
 from server.monitoring.realised_figures import PairedCounts
 from server.store.database import Store
 from server.wire.desired import ModelPlan
 from server.wire.record import BatchRecords
-
-if TYPE_CHECKING:
-    from server.store.labels import Series
 
 MAX_WAITING_ITEMS = 50_000
 """Items of calls that wait for the store; beyond it, calls are refused."""

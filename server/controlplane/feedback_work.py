@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.monitoring import locating
-from server.monitoring.joining import Joining, SeriesKey, cell_hour
+from server.monitoring.joining import Joining, Series, SeriesKey, cell_hour
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import BlockNote, Located, RowKey, Version
 from server.monitoring.prediction_blocks import PredictionBlock, Role
@@ -22,7 +22,6 @@ from server.monitoring.realised_figures import PairedCounts
 
 if TYPE_CHECKING:
     from server.store.database import Connection
-    from server.store.labels import Series
     from server.store.predictions import Kept
 
 CACHE_BYTES = 64 << 20
@@ -50,7 +49,7 @@ class Joined:
     """What came of one transaction."""
 
     answers: Sequence[Answer]
-    series: "Mapping[SeriesKey, Series]"
+    series: Mapping[SeriesKey, Series]
     """Those without a segment that have changed, as they are now."""
     pairs: Mapping[tuple[Version, Version], PairedCounts]
     """What was added to them."""
@@ -60,7 +59,7 @@ class Joined:
 class Opened:
     """What an earlier process left."""
 
-    series: "Mapping[SeriesKey, Series]"
+    series: Mapping[SeriesKey, Series]
     pairs: Mapping[tuple[Version, Version], PairedCounts]
     kept: "Kept"
 
@@ -120,7 +119,7 @@ def work_of_series(
 ) -> "Callable[[Connection], Mapping[SeriesKey, Series]]":
     """Return the transaction that reads all counts of a model, segments too."""
 
-    def work(connection: "Connection") -> "Mapping[SeriesKey, Series]":
+    def work(connection: "Connection") -> Mapping[SeriesKey, Series]:
         from server.store import labels
 
         return labels.load_since(connection, since_hour, model, segments=True)
@@ -166,7 +165,6 @@ def work_of_joining(order: Order, cache: BlockCache) -> "Callable[[Connection], 
 
     def work(connection: "Connection") -> Joined:
         from server.store import labels, predictions
-        from server.store.labels import Series
 
         predicted: dict[SeriesKey, int] = {}
         for of, block in order.blocks:

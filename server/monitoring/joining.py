@@ -58,6 +58,15 @@ class SeriesKey(NamedTuple):
     """Of the predictions, in hours since 1970; in a segment, the first one of their day."""
 
 
+@dataclass(slots=True)
+class Series:
+    """What is kept under one key."""
+
+    predicted: int = 0
+    """Rows that were kept, labelled or not; under the key of rows that were not acted on."""
+    counts: LabelCounts = field(default_factory=LabelCounts)
+
+
 def cell_hour(hour: int, segment: str) -> int:
     """Return the hour under which rows of `hour` are counted."""
     return hour - hour % DAY_HOURS if segment else hour

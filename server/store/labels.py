@@ -8,7 +8,6 @@ Concurrency: the store's thread.
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -16,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, Row, delete, func, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
-from server.monitoring.joining import KeptLabel, SeriesKey
+from server.monitoring.joining import KeptLabel, Series, SeriesKey
 from server.monitoring.locating import RowKey, Version
 from server.monitoring.prediction_blocks import Role
 from server.monitoring.realised import LabelCounts, Task
@@ -31,15 +30,6 @@ _ROW = (LABEL.c.at_us, LABEL.c.tag, LABEL.c.row)
 _SERIES = tuple(COHORT.primary_key.columns)
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Series:
-    """What is kept under one key."""
-
-    predicted: int = 0
-    """Rows that were kept, labelled or not."""
-    counts: LabelCounts = field(default_factory=LabelCounts)
 
 
 def load_labels(connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, KeptLabel]:

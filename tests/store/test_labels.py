@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, text
 
-from server.monitoring.joining import KeptLabel, SeriesKey
+from server.monitoring.joining import KeptLabel, Series, SeriesKey
 from server.monitoring.locating import RowKey, Version
 from server.monitoring.prediction_blocks import Role
 from server.monitoring.realised import NEGATIVE, POSITIVE, LabelCounts, Pair, Task
 from server.monitoring.realised_figures import PairedCounts
 from server.store import labels
-from server.store.labels import Series
 from tests.support.stores import in_memory
 
 ONE, TWO = Version("m", "1", "a"), Version("m", "2", "b")
