@@ -37,7 +37,7 @@ from server.monitoring.profile import Profile
 from server.monitoring.self_reference import SelfReference
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan
-from server.wire.record import BatchRecords
+from server.wire.record import BatchRecords, Content
 
 log = structlog.get_logger()
 
@@ -80,8 +80,8 @@ class Monitor:
         """Versions in the repository when others were last forgotten."""
 
     def take(self, records: BatchRecords) -> None:
-        """Take in the records of one message."""
-        if not self.is_on:
+        """Take in the records of one message; the batches of a mirror come reduced as well."""
+        if not self.is_on or records.content is Content.MIRROR:
             return
         watched = self.watched.get((records.model, records.version))
         if watched is None or watched.digest != records.digest:

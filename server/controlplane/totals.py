@@ -7,7 +7,7 @@ Concurrency: event loop only.
 """
 
 from server.wire import tally
-from server.wire.record import BatchRecords
+from server.wire.record import BatchRecords, Content
 from server.wire.tally import Routed, Tally
 
 
@@ -36,8 +36,10 @@ class Totals:
         return Routed() if counts is None else counts.routed
 
     def take_records(self, records: BatchRecords) -> None:
-        """Count the batch records of one message."""
+        """Count the batch records of one message; the batches of a mirror are counted anyway."""
         self.record_messages += 1
+        if records.content is Content.MIRROR:
+            return
         self.record_batches += len(records.batches)
         self.record_rows += records.rows
 

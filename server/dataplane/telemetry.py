@@ -12,7 +12,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -25,12 +24,13 @@ from server.dataplane.batch_columns import (
     Columns,
     Noted,
 )
-from server.dataplane.kept import NO_TENSORS, KeptTensors
+from server.dataplane.kept import NO_TENSORS, KeptTensors, only_answered
+from server.dataplane.mirroring import RIVER, ByteBudget
 from server.engine.batcher import FinishedBatch
 from server.tensors import Signature
 from server.wire import record, tally
 from server.wire.frames import Kind
-from server.wire.record import BatchRecords, OwnId
+from server.wire.record import BatchRecords, Content, OwnId
 from server.wire.tally import Tally
 
 FLUSH_SECONDS = 0.05
@@ -89,8 +89,15 @@ class VersionTelemetry:
         self._spans: list[float] = []
         self._noted = Noted()
         self._kept = KeptTensors(
-            signature or Signature((), ()), owner.max_row_bytes, is_batched=is_batched
+            signature or Signature((), ()),
+            owner.max_row_bytes,
+            owner.mirror_budget,
+            is_batched=is_batched,
         )
+
+    def mirror(self, share_bp: int) -> None:
+        """Send a share of the batches with large rows whole, in basis points."""
+        self._kept.mirror.share_bp = share_bp
 
     def refused(self, code: str, marks: int = 0) -> None:
         """Count a request that reached no batch, with what is special about it."""
@@ -134,14 +141,16 @@ class VersionTelemetry:
         each member are to be watched: all of them or 0. None: all.
         """
         noted, entries = self._noted, cast("Sequence[Member]", batch.entries)
-        rows = [entry.rows for entry in entries] if answered_rows is None else answered_rows
-        sent = batch
+        sent, rows = batch, answered_rows
+        if rows is None:
+            is_each_one_row = len(entries) == batch.rows
+            rows = [1] * batch.rows if is_each_one_row else [entry.rows for entry in entries]
         if answered_rows is not None:
-            sent = _only(batch, [entry.rows for entry in entries], answered_rows)
+            sent = only_answered(batch, [entry.rows for entry in entries], answered_rows)
             rows = answered_rows if sent.rows else [0] * len(entries)
         group = NO_TENSORS if batch.error is not None or not sent.rows else self._kept.keep(sent)
         marks = bytes([entry.marks for entry in entries])
-        if max(marks) >= OWN_ID:
+        if marks.count(0) < len(marks):
             self._note_own_ids(entries)
         noted.arrived += [entry.arrived for entry in entries]
         noted.rows += rows
@@ -183,6 +192,7 @@ class VersionTelemetry:
             columns.count_into(self.tally)
             for group in self._kept.groups():
                 self._send_group(columns, group)
+        self.tally.unmirrored.update(self._kept.take_unmirrored())
         self._noted = Noted()
         self._kept.clear()
 
@@ -196,39 +206,25 @@ class VersionTelemetry:
             # That costs a lying model its record, never the counts of all versions.
             self._owner.records_dropped += 1
             return
-        records = BatchRecords(
-            self.model,
-            self.version,
-            self._digest,
-            self._owner.worker,
-            self._owner.generation,
-            river.batches,
-            river.waits,
-            kept.inputs,
-            kept.outputs,
-            river.request_rows,
-            river.is_pinned,
-            self._owner.tag,
-            river.own_ids,
-            kept.content,
-        )
-        self._owner.send_records(records)
-
-
-def _only(batch: FinishedBatch, rows: list[int], answered_rows: list[int]) -> FinishedBatch:
-    """Return a batch with the answered rows; with none, if its tensors have no such rows.
-
-    `rows` are those of each member, `answered_rows` the same or 0.
-    """
-    if any(array.shape[:1] != (batch.rows,) for array in (*batch.inputs, *batch.outputs)):
-        return replace(batch, rows=0)
-    is_answered = np.repeat(np.array(answered_rows) > 0, rows)
-    return replace(
-        batch,
-        rows=sum(answered_rows),
-        inputs=[array[is_answered] for array in batch.inputs],
-        outputs=[array[is_answered] for array in batch.outputs],
-    )
+        for one in kept:
+            records = BatchRecords(
+                self.model,
+                self.version,
+                self._digest,
+                self._owner.worker,
+                self._owner.generation,
+                river.batches,
+                river.waits,
+                one.inputs,
+                one.outputs,
+                river.request_rows,
+                river.is_pinned,
+                self._owner.tag,
+                river.own_ids,
+                one.content,
+            )
+            if not self._owner.send_records(records) and one.content is Content.MIRROR:
+                self.tally.unmirrored[RIVER] += len(river.batches)
 
 
 class Telemetry:
@@ -240,6 +236,7 @@ class Telemetry:
         self.max_row_bytes = max_row_bytes
         self.tag = secrets.token_hex(4)
         """Ends the prediction ids that this worker gives, which its numbers begin."""
+        self.mirror_budget = ByteBudget()
         self.records_sent = 0
         self.records_dropped = 0
         self._send = send
@@ -269,12 +266,14 @@ class Telemetry:
         if self._timer is None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
 
-    def send_records(self, records: BatchRecords) -> None:
-        """Send a record or count it as dropped."""
-        if self._send(Kind.RECORDS, record.encode(records)):
+    def send_records(self, records: BatchRecords) -> bool:
+        """Send a record, or count it as dropped and return False."""
+        is_sent = self._send(Kind.RECORDS, record.encode(records))
+        if is_sent:
             self.records_sent += 1
         else:
             self.records_dropped += 1
+        return is_sent
 
     def flush(self) -> None:
         """Send everything now, as far as it can be sent."""

@@ -115,6 +115,8 @@ class Tally:
     """Batches that succeeded, by their rows."""
     broken: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows that broke a data check, by feature, what was broken, and the check's policy."""
+    unmirrored: Counter[str] = field(default_factory=Counter)
+    """Batches whose large rows should have been sent whole and were not, by reason."""
     routed: Routed = field(default_factory=Routed)
     """Those of the requests that came through a split; empty without a canary."""
     last_milliseconds: int = 0
@@ -127,6 +129,7 @@ class Tally:
             self.outcome_seconds[code] += seconds
         self.closed.update(other.closed)
         self.broken.update(other.broken)
+        self.unmirrored.update(other.unmirrored)
         self.routed.add(other.routed)
         for mine, theirs in (
             (self.request, other.request),
@@ -187,6 +190,7 @@ def encode(model: str, version: str, tally: Tally) -> bytes:
                 for rows, size in tally.sizes.items()
             },
             "broken": [[*key, rows] for key, rows in sorted(tally.broken.items())],
+            "unmirrored": tally.unmirrored,
             "routed": _routed_json(tally.routed) if tally.routed.outcomes else None,
             "last": tally.last_milliseconds,
         }
@@ -205,6 +209,7 @@ def decode(message: bytes | memoryview) -> tuple[str, str, Tally]:
         compute=_histogram(value["compute"]),
         sizes={int(rows): BatchSize(*size) for rows, size in value["sizes"].items()},
         broken=Counter({(row[0], row[1], row[2]): row[3] for row in value["broken"]}),
+        unmirrored=Counter(value["unmirrored"]),
         routed=_routed(value["routed"]),
         last_milliseconds=value["last"],
     )

@@ -1,12 +1,14 @@
 """Counts of all workers: sums, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.controlplane.totals import Totals
 from server.wire import tally
-from server.wire.record import BATCH_COLUMNS, BatchRecords
+from server.wire.record import BATCH_COLUMNS, BatchRecords, Content
 from server.wire.tally import BatchSize, Tally
 
 COUNTS = st.dictionaries(st.sampled_from(["ok", "queue_full", "bad_json"]), st.integers(1, 99))
@@ -72,17 +74,19 @@ def test_what_was_routed_is_read_by_version() -> None:
 
 
 def test_batch_records_are_counted() -> None:
-    """A message of records adds one message, its batches and their rows."""
+    """A message adds one message, its batches and their rows; those of a mirror came before."""
     batches = np.zeros(3, BATCH_COLUMNS)
     batches["rows"] = [1, 2, 4]
     waits, each, none = np.zeros(3, np.float32), np.ones(3, np.int32), np.zeros(3, np.bool_)
     records = BatchRecords("m", "1", "d", 0, 1, batches, waits, [], [], each, none, "tag", [])
+    mirror = replace(records, content=Content.MIRROR)
     totals = Totals()
 
     for _ in range(2):
         totals.take_records(records)
+    totals.take_records(mirror)
 
-    assert (totals.record_messages, totals.record_batches, totals.record_rows) == (2, 6, 14)
+    assert (totals.record_messages, totals.record_batches, totals.record_rows) == (3, 6, 14)
 
 
 def test_models_that_are_gone_are_forgotten() -> None:

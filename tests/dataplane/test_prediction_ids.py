@@ -27,7 +27,11 @@ class Watched:
     def __init__(self, worker: InProcessWorker) -> None:
         self.worker = worker
         self._records: list[BatchRecords] = []
-        worker.worker.telemetry.send_records = self._records.append  # type: ignore[assignment,method-assign]
+        worker.worker.telemetry.send_records = self._take  # type: ignore[method-assign]
+
+    def _take(self, records: BatchRecords) -> bool:
+        self._records.append(records)
+        return True
 
     def records(self) -> list[BatchRecords]:
         """Return the records of all that was answered since the last time."""

@@ -7,6 +7,7 @@ from server.dataplane.batch_columns import OWN_ID, PINNED
 from server.dataplane.telemetry import FLUSH_BYTES, Telemetry
 from server.errors import ModelFailed
 from server.tensors import Array, Signature
+from server.wire.frames import Kind
 from server.wire.record import Content
 from tests.support.batches import rows
 from tests.support.telemetry import (
@@ -140,6 +141,37 @@ def test_a_record_says_whose_rows_are_whose() -> None:
         assert (sent.worker_tag, sent.content) == (telemetry.tag, Content.ROWS)
 
     with_river(scenario)
+
+
+def test_large_rows_go_whole_in_a_record_of_their_own_while_a_candidate_wants_them() -> None:
+    """The mirror tells of the same batches and requests, and what does not arrive is counted."""
+
+    async def scenario(river: River, telemetry: Telemetry) -> None:
+        version = of_version(telemetry, OPEN)
+        version.mirror(10_000)
+        large = [batch(rows(1, 2, width=100), requests=2), batch(rows(3, width=100))]
+        for at, one in enumerate(large):
+            version.batch(one, 10.5, FIRST + 2 * at, all_ok=True)
+        telemetry.flush()
+
+        reduced, mirror = river.records
+        assert (reduced.content, mirror.content) == (Content.REDUCED, Content.MIRROR)
+        assert mirror.inputs[0].array.tolist() == rows(1, 2, 3, width=100).tolist()
+        assert mirror.request_numbers.tolist() == reduced.request_numbers.tolist()
+        assert mirror.request_rows.tolist() == reduced.request_rows.tolist() == [1, 1, 1]
+
+        river.refused = {Kind.RECORDS}
+        version.batch(large[0], 10.5, FIRST, all_ok=True)
+        telemetry.flush()
+        assert river.totals["m", "1"].unmirrored == {"river": 1}
+
+        version.mirror(0)
+        version.batch(large[0], 10.5, FIRST, all_ok=True)
+        telemetry.flush()
+        assert river.totals["m", "1"].unmirrored == {"river": 1}
+        assert telemetry.records_dropped == 3
+
+    with_river(scenario, max_row_bytes=64)
 
 
 def test_batches_of_other_shapes_go_in_records_of_their_own() -> None:

@@ -53,6 +53,7 @@ tallies = st.builds(
         st.builds(BatchSize, st.integers(0, 9), exact_seconds, exact_seconds, exact_seconds),
     ),
     broken=st.dictionaries(st.tuples(words, words, words), st.integers(0, 9)).map(Counter),
+    unmirrored=st.dictionaries(words, st.integers(0, 9)).map(Counter),
     routed=st.builds(Routed) | routed,
     last_milliseconds=st.integers(0, 2**45),
 )
@@ -83,6 +84,7 @@ def test_what_is_encoded_is_decoded(tally: Tally, model: str, version: str) -> N
     received.outcome_seconds["new"] += 1.0
     received.outcomes["new"] += 1
     received.routed.outcomes["new"] += 1
+    received.unmirrored["new"] += 1
     assert received.request.counts.dtype == np.int64
 
 
