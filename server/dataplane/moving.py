@@ -26,9 +26,9 @@ def move_waiting(before: RouteTable, after: RouteTable) -> None:
         now = after.models.get(model)
         if now is None or now.unnamed is None:
             continue
-        still = set(_answering(now))
+        still = {served.version for served in _answering(now)}
         for served in _answering(route):
-            if served not in still and _reads_alike(served, now.unnamed.served):
+            if served.version not in still and _reads_alike(served, now.unnamed.served):
                 _move(served, now.unnamed)
 
 
