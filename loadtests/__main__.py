@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtests import bench_models, footprint, loading, monitoring, switches, throughput
 from loadtests.detection import command as detection
+from loadtests.release import command as release
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     watch.add_argument("--seconds", type=int, default=4)
     commands.add_parser("footprint", help="start, memory, scrape")
     detection.add_options(commands.add_parser("detection", help="how well drift is detected"))
+    release.add_options(commands.add_parser("release", help="how often gates are right"))
     options = parser.parse_args()
     print(f"machine: {machine()}", flush=True)
     if options.scenario == "throughput":
@@ -35,6 +37,8 @@ def main() -> None:
         print(monitoring.measure(options.rounds, options.seconds))
     elif options.scenario == "detection":
         detection.run(options)
+    elif options.scenario == "release":
+        release.run(options)
     else:
         print(footprint.measure())
 

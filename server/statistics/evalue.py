@@ -100,8 +100,10 @@ def ratio_interval(splits: Sequence[Split], alpha: float) -> Interval:
     if not known:
         return Interval(0.0, math.inf)
 
+    bound = _mixtures(known) + math.log(alpha)
+
     def is_possible(log_ratio: float) -> bool:
-        return _log_e(known, log_ratio) <= -math.log(alpha)
+        return _log_chances(known, log_ratio) >= bound
 
     best = _log(best_ratio(known))
     low = _border(best, -_FARTHEST_LOG_RATIO, is_possible)
@@ -124,7 +126,8 @@ def is_ratio_above(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
 
 def log_e_of_ratio(splits: Sequence[Split], ratio: float) -> float:
     """Return the logarithm of the evidence of all periods that the ratio is not `ratio`."""
-    return _log_e(_comparable(splits), _log(ratio))
+    known = _comparable(splits)
+    return _mixtures(known) - _log_chances(known, _log(ratio))
 
 
 def best_ratio(splits: Sequence[Split]) -> float:
@@ -216,9 +219,14 @@ def _share_at(split: Split, log_ratio: float) -> float:
     return 1.0 / (1.0 + math.exp(-odds)) if odds > -500.0 else 0.0
 
 
-def _log_e(splits: Sequence[Split], log_ratio: float) -> float:
+def _mixtures(splits: Sequence[Split]) -> float:
+    return sum(_mixture(split.ours, split.others) for split in splits)
+
+
+def _log_chances(splits: Sequence[Split], log_ratio: float) -> float:
+    """Return the logarithm of the chance of all counts at a ratio."""
     return sum(
-        log_e_value(split.ours, split.others, _share_at(split, log_ratio)) for split in splits
+        _log_chance(split.ours, split.others, _share_at(split, log_ratio)) for split in splits
     )
 
 

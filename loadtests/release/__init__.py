@@ -1,0 +1,1 @@
+"""How often the gates of a release are right, simulated with the product's own functions."""

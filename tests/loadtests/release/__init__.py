@@ -1,0 +1,1 @@
+"""The simulations of gates, small and seeded."""
