@@ -1,4 +1,4 @@
-"""What both Starlette applications share: JSON answers, and errors in the one form there is.
+"""What Starlette applications share: bodies, JSON answers, and errors in the one form there is.
 
 Decides nothing but that form. Does not know routes.
 """
@@ -13,7 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from server.errors import InvalidRequest, MethodNotAllowed, NotFound, TidegateError
+from server.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    TidegateError,
+)
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import Answer, json_headers
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
@@ -37,6 +43,23 @@ def error_response(request: Request, error: Exception) -> Response:
     headers = dict(request.scope["headers"])
     request_id = accepted_id(headers.get(REQUEST_ID)) or new_request_id()
     return respond(error_answer(error, request_id))
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Read a request's body, but no more of it than its route needs.
+
+    Starlette's own limit would answer with plain text, and errors are JSON here, all of them.
+
+    Raises:
+        PayloadTooLarge: there is more.
+
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > max_bytes:
+            raise PayloadTooLarge(f"the body may have {max_bytes} bytes here")
+    return bytes(body)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from server.cli import app as program
 from server.config import NOT_SETTINGS, ModelSettings, Settings, load_settings
 from server.controlplane import app as control_app
 from server.controlplane import exposition
+from server.controlplane.feedback_app import FeedbackApp
 from server.controlplane.known import State
 from server.dataplane import app as data_app
 from server.engine.batching import Closed
@@ -141,7 +142,8 @@ def test_every_route_is_documented_and_no_other() -> None:
     nothing = cast("Any", None)
     data = data_app.build_app(nothing, nothing).routes
     control = control_app.build_app(
-        control_app.ControlApp(nothing, nothing, nothing, nothing)
+        control_app.ControlApp(nothing, nothing, nothing, nothing),
+        FeedbackApp(nothing, nothing, nothing).routes(),
     ).routes
 
     assert documented_routes("data") == real_routes(data)

@@ -44,7 +44,6 @@ ONLY_IN = {
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
         "controlplane/check_metrics.py",
-        "controlplane/check_metrics.py",
         "controlplane/exposition.py",
         "controlplane/monitor_counters.py",
         "controlplane/monitor_metrics.py",
@@ -75,7 +74,12 @@ ONLY_IN = {
         if path.name not in ("__init__.py", "env.py", "keys.py", "revisions.py", "sqlite_file.py")
     },
     "sqlite3": {"store/sqlite_file.py", "store/transactions.py"},
-    "starlette": {"http_app.py", "dataplane/app.py", "controlplane/app.py"},
+    "starlette": {
+        "http_app.py",
+        "dataplane/app.py",
+        "controlplane/app.py",
+        "controlplane/feedback_app.py",
+    },
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
     "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
         "controlplane/process.py",

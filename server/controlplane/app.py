@@ -6,7 +6,7 @@ Concurrency: event loop only.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -20,8 +20,8 @@ from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.page import render
-from server.errors import InvalidRequest, ModelUnavailable, PayloadTooLarge, VersionNotFound
-from server.http_app import json_response, starlette_app
+from server.errors import InvalidRequest, ModelUnavailable, VersionNotFound
+from server.http_app import json_response, read_body, starlette_app
 from server.protocol import metadata
 
 MAX_BODY_BYTES = 1 << 20
@@ -122,7 +122,7 @@ class ControlApp:
 
     async def index(self, request: Request) -> Response:
         """Return the repository's index."""
-        ready_only = ready_filter(await _body(request))
+        ready_only = ready_filter(await read_body(request, MAX_BODY_BYTES))
         return json_response(self._operations.index(ready_only=ready_only))
 
     async def load(self, request: Request) -> Response:
@@ -150,22 +150,9 @@ class ControlApp:
         return Response(page, headers={"content-type": content_type})
 
 
-async def _body(request: Request) -> bytes:
-    """Read a request's body, but no more of it than calls of the control port need.
-
-    Starlette's own limit would answer with plain text, and errors are JSON here, all of them.
-    """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"the body may have {MAX_BODY_BYTES} bytes here")
-    return bytes(body)
-
-
 async def _parameters(request: Request) -> dict[str, Any]:
     """Read the `parameters` of a load or unload call; the body may be empty."""
-    body = await _body(request)
+    body = await read_body(request, MAX_BODY_BYTES)
     if not body.strip():
         return {}
     try:
@@ -178,8 +165,8 @@ async def _parameters(request: Request) -> dict[str, Any]:
     return parameters or {}
 
 
-def build_app(app: ControlApp) -> Starlette:
-    """Build the application of the control port."""
+def build_app(app: ControlApp, others: Iterable[BaseRoute] = ()) -> Starlette:
+    """Build the application of the control port; `others` are routes that are told elsewhere."""
     model = "/v2/models/{model}"
     version = model + "/versions/{version}"
     repository = "/v2/repository/models/{model}"
@@ -195,6 +182,7 @@ def build_app(app: ControlApp) -> Starlette:
         Route(repository + "/unload", app.unload, methods=["POST"]),
         Route("/v1/models/{model}/drift", app.drift),
         Route("/metrics", app.metrics),
+        *others,
     ]
     for prefix in (model, version):
         routes += [

@@ -34,6 +34,7 @@ from server.monitoring.drift import Limits
 from server.monitoring.fitting import differences
 from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
+from server.monitoring.report import performance
 from server.monitoring.self_reference import SelfReference
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan
@@ -142,6 +143,15 @@ class Monitor:
         ]
         live = plan.live if plan is not None else None
         return await drift_report(model.name, live, chosen, self._clock())
+
+    def estimated(self, model: str) -> dict[str, Any]:
+        """Return performance as it is estimated without labels, by version of a model."""
+        now = self._clock()
+        return {
+            version: performance(one.observer.snapshot(now))
+            for (name, version), one in self.watched.items()
+            if name == model and one.observer is not None
+        }
 
     def metrics(self) -> list[Metric]:
         """Return the families of monitoring as they are now; none if it is off."""

@@ -1,0 +1,80 @@
+"""The routes of feedback on the control port: labels in, performance out.
+
+Decides the form of a feedback call and of its answer. Does not know what becomes of a label.
+
+Concurrency: event loop only.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.controlplane.feedback import Feedback
+from server.controlplane.feedback_work import Answer
+from server.controlplane.known import KnownModel
+from server.errors import BadJson, InvalidRequest
+from server.http_app import json_response, read_body
+
+MAX_FEEDBACK_BYTES = 4 << 20
+MAX_ITEMS = 10_000
+
+
+class FeedbackApp:
+    """The handlers of feedback."""
+
+    def __init__(
+        self,
+        feedback: Feedback,
+        find: Callable[[str], KnownModel],
+        estimated: Callable[[str], Mapping[str, object]],
+    ) -> None:
+        """Take labels for `feedback`; `find` raises for unknown models.
+
+        `estimated` tells the performance of a model's versions as it is estimated without labels.
+        """
+        self._feedback = feedback
+        self._find = find
+        self._estimated = estimated
+
+    async def push(self, request: Request) -> Response:
+        """Take labels, and say of each what became of it when that is in the store."""
+        answers = await self._feedback.submit(_items(await read_body(request, MAX_FEEDBACK_BYTES)))
+        counts = Counter(answer.result.value for answer in answers)
+        return json_response({"results": [_plain(answer) for answer in answers], "counts": counts})
+
+    async def performance(self, request: Request) -> Response:
+        """Return what labels say of a model, beside what is estimated without them."""
+        model = self._find(request.path_params["model"])
+        estimated = self._estimated(model.name)
+        report = await self._feedback.report(model.name, model.route.live, estimated)
+        return json_response(report)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/v1/feedback", self.push, methods=["POST"]),
+            Route("/v1/models/{model}/performance", self.performance),
+        ]
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadJson("the body must be JSON") from None
+    items = value.get("items") if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise InvalidRequest("the body must be a list of labels, or an object with one as 'items'")
+    if len(items) > MAX_ITEMS:
+        raise InvalidRequest(f"a call may have {MAX_ITEMS} labels, got {len(items)}")
+    return items
+
+
+def _plain(answer: Answer) -> dict[str, str]:
+    told = {"result": answer.result.value}
+    return told | {"reason": answer.reason} if answer.reason else told
