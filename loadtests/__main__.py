@@ -3,9 +3,20 @@
 import argparse
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from loadtests import bench_models, footprint, loading, monitoring, switches, throughput
+from loadtests import (
+    bench_models,
+    footprint,
+    kills,
+    loading,
+    monitoring,
+    rollbacks,
+    switches,
+    throughput,
+)
 from loadtests.detection import command as detection
 from loadtests.release import command as release
 
@@ -14,33 +25,41 @@ def main() -> None:
     """Read the command line and run a scenario."""
     parser = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
     commands = parser.add_subparsers(dest="scenario", required=True)
-    _throughput_options(commands.add_parser("throughput", help="requests/s and CPU per request"))
-    switch = commands.add_parser("switches", help="version switches under load")
-    switch.add_argument("--switches", type=int, default=1000)
-    load = commands.add_parser("loading", help="p99 of one model while another one loads")
-    load.add_argument("--rounds", type=int, default=5)
-    watch = commands.add_parser("monitoring", help="what counting and judging rows costs")
-    watch.add_argument("--rounds", type=int, default=6)
-    watch.add_argument("--seconds", type=int, default=4)
-    commands.add_parser("footprint", help="start, memory, scrape")
-    detection.add_options(commands.add_parser("detection", help="how well drift is detected"))
-    release.add_options(commands.add_parser("release", help="how often gates are right"))
+    tested = commands.add_parser("throughput", help="requests/s and CPU per request")
+    _throughput_options(tested)
+    tested.set_defaults(run=_throughput)
+    _add_measurements(commands)
+    tested = commands.add_parser("detection", help="how well drift is detected")
+    detection.add_options(tested)
+    tested.set_defaults(run=detection.run)
+    tested = commands.add_parser("release", help="how often gates are right")
+    release.add_options(tested)
+    tested.set_defaults(run=release.run)
     options = parser.parse_args()
     print(f"machine: {machine()}", flush=True)
-    if options.scenario == "throughput":
-        _throughput(options)
-    elif options.scenario == "switches":
-        print(switches.measure(options.switches))
-    elif options.scenario == "loading":
-        print(loading.measure(options.rounds))
-    elif options.scenario == "monitoring":
-        print(monitoring.measure(options.rounds, options.seconds))
-    elif options.scenario == "detection":
-        detection.run(options)
-    elif options.scenario == "release":
-        release.run(options)
-    else:
-        print(footprint.measure())
+    options.run(options)
+
+
+def _add_measurements(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the scenarios that print one result, each with the numbers that it is given."""
+    for name, words, measure, numbers in (
+        ("switches", "version switches under load", switches.by_policy, {"switches": 1000}),
+        ("promotions", "promote and roll back under load", switches.by_release, {"switches": 2000}),
+        ("rollbacks", "roll back from a version that hangs", rollbacks.measure, {"rounds": 5}),
+        ("kills", "kill -9 while a release changes", kills.measure, {"kills": 200}),
+        ("loading", "p99 of one model while another one loads", loading.measure, {"rounds": 5}),
+        ("monitoring", "what counting costs", monitoring.measure, {"rounds": 6, "seconds": 4}),
+        ("footprint", "start, memory, scrape", footprint.measure, {}),
+    ):
+        tested = commands.add_parser(name, help=words)
+        for option, default in numbers.items():
+            tested.add_argument(f"--{option}", type=int, default=default)
+        tested.set_defaults(run=_printing(measure, list(numbers)))
+
+
+def _printing(measure: Callable[..., str], numbers: list[str]) -> Callable[[Any], None]:
+    """Return what measures with the numbers of the command line, and prints the result."""
+    return lambda options: print(measure(*(getattr(options, name) for name in numbers)))
 
 
 def _throughput_options(parser: argparse.ArgumentParser) -> None:

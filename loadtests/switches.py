@@ -1,15 +1,15 @@
 """Switch a model's version again and again under load, and look at every answer.
 
 Two versions add another number each, so an answer's numbers tell which one made them; they must be
-those of the version that the answer names, and nothing may fail.
+those of the version that the answer names, and nothing may fail. Versions are switched by the
+repository's policy, or by promoting one and rolling back to the other.
 """
 
 import contextlib
-import json
 import tempfile
 import time
-import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from loadtests import targets
 from loadtests.clients import Clients
+from loadtests.control import Control
+from server.store import audit, sqlite_file
+from server.store.transactions import Transactions
 
 OFFSETS = {"1": 1.0, "2": 2.0}
+MANUAL = 'version_policy = "all"\nrelease = "manual"\n'
 INPUT = [0.5, 1.5, 2.5]
+BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": INPUT}]})
 
 
 def adder(offset: float) -> bytes:
@@ -38,12 +43,18 @@ def adder(offset: float) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def measure(switches: int) -> str:
-    """Switch `switches` times; return what was seen."""
-    seen: Counter[str] = Counter()
-    body = orjson.dumps(
-        {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": INPUT}]}
-    )
+def put_adders(repository: Path, settings: str = "") -> None:
+    """Write both versions, and settings of the model."""
+    for version, offset in OFFSETS.items():
+        folder = repository / "adder" / version
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(adder(offset))
+    if settings:
+        (repository / "adder" / "model.toml").write_text(settings)
+
+
+def checking(seen: Counter[str]) -> Callable[[bytes], str]:
+    """Return what says whether an answer is right, and counts it by the version that it names."""
 
     def check(content: bytes) -> str:
         answer = orjson.loads(content)
@@ -53,40 +64,80 @@ def measure(switches: int) -> str:
         got = answer["outputs"][0]["data"]
         return "" if got == expected else f"version {version} answered {got}"
 
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        repository = scratch / "models"
-        for version, offset in OFFSETS.items():
-            folder = repository / "adder" / version
-            folder.mkdir(parents=True)
-            (folder / "model.onnx").write_bytes(adder(offset))
-        control_port = targets.free_port()
-        target = stack.enter_context(
-            targets.tidegate(
-                scratch, repository, 2, "tidegate", "--control-port", str(control_port)
+    return check
+
+
+def by_policy(switches: int) -> str:
+    """Switch `switches` times by the version policy; return what was seen."""
+    return _measure(switches, "")
+
+
+def by_release(switches: int) -> str:
+    """Promote and roll back, `switches` times in all; return what was seen."""
+    return _measure(switches, MANUAL)
+
+
+def _measure(switches: int, settings: str) -> str:
+    seen: Counter[str] = Counter()
+    switch = _by_release if settings else _by_policy
+    with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
+        scratch = Path(folder)
+        put_adders(scratch / "models", settings)
+        control = Control(targets.free_port())
+        with contextlib.ExitStack() as stack:
+            flags = ("--control-port", str(control.port))
+            target = stack.enter_context(
+                targets.tidegate(scratch, scratch / "models", 2, "tidegate", *flags)
             )
-        )
-        url = f"http://127.0.0.1:{target.port}"
-        started = time.perf_counter()
-        with Clients(url, "/v2/models/adder/infer", body, check) as clients:
-            for number in range(switches):
-                _switch(control_port, str(number % 2 + 1))
-        seconds = time.perf_counter() - started
+            if settings:
+                _begin_with_the_first(control)
+            url = f"http://127.0.0.1:{target.port}"
+            started = time.perf_counter()
+            with Clients(url, "/v2/models/adder/infer", BODY, checking(seen)) as clients:
+                for number in range(switches):
+                    switch(control, number)
+            seconds = time.perf_counter() - started
+        chain = audit_of(scratch / "state-tidegate")
     ledger = clients.ledger
+    each = f"{seconds / switches * 1000:.0f} ms each"
     return (
-        f"{switches} switches in {seconds:.1f} s ({seconds / switches * 1000:.0f} ms each), "
+        f"{switches} switches in {seconds:.1f} s ({each}), "
         f"{ledger.answers:,} answers, by version {dict(sorted(seen.items()))}, "
-        f"{len(ledger.failures)} failed {ledger.failures[:3]}"
+        f"{len(ledger.failures)} failed {ledger.failures[:3]}; {chain}"
     )
 
 
-def _switch(control_port: int, version: str) -> None:
-    policy = {"version_policy": {"specific": {"versions": [int(version)]}}}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{control_port}/v2/repository/models/adder/load",
-        json.dumps({"parameters": {"config": json.dumps(policy)}}).encode(),
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        live = [row["version"] for row in json.load(answer)["versions"] if row["live"]]
-    if live != [version]:
-        raise SystemExit(f"switching to version {version} made {live} live")
+def audit_of(state_dir: Path) -> str:
+    """Say how long the audit of a gateway that has ended is, and whether it is sound."""
+    store = Transactions(state_dir / sqlite_file.FILE_NAME, 5.0)
+    entries = store.run(lambda c: len(audit.history(c, "adder", 1_000_000)), is_durable=False)
+    problem = store.run(audit.verify, is_durable=False)
+    store.close()
+    return f"audit of {entries:,} entries {'is sound' if problem is None else problem.what}"
+
+
+def _by_policy(control: Control, number: int) -> None:
+    version = number % 2 + 1
+    policy = {"version_policy": {"specific": {"versions": [version]}}}
+    status, answer = control.load("adder", policy)
+    live = [row["version"] for row in answer["versions"] if row["live"]] if status == 200 else []
+    if live != [str(version)]:
+        raise SystemExit(f"switching to version {version}: {status} {answer}")
+
+
+def _by_release(control: Control, number: int) -> None:
+    """Promote version 2, or roll back from it."""
+    change = control.rollback("adder") if number % 2 else control.promote("adder", "2")
+    _expect_live(change, "1" if number % 2 else "2")
+
+
+def _begin_with_the_first(control: Control) -> None:
+    _, answer = control.get("/v1/models/adder/release")
+    if answer["live"] != "1":
+        _expect_live(control.promote("adder", "1"), "1")
+
+
+def _expect_live(change: tuple[int, dict[str, object]], version: str) -> None:
+    status, answer = change
+    if status != 200:
+        raise SystemExit(f"making version {version} live: {status} {answer}")

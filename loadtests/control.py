@@ -1,0 +1,49 @@
+"""Calls to the control port, for scenarios that change what is served."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control port of a gateway."""
+
+    port: int
+
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """Post a JSON object; return the status and the answer."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode()
+        )
+        return _answer(request)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Ask; return the status and the answer."""
+        return _answer(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+
+    def promote(self, model: str, version: str) -> tuple[int, Any]:
+        """Make a version live."""
+        body = {"version": version, "reason": "measured"}
+        return self.post(f"/v1/models/{model}/release/promote", body)
+
+    def rollback(self, model: str) -> tuple[int, Any]:
+        """Bring the previous version back."""
+        return self.post(f"/v1/models/{model}/release/rollback", {})
+
+    def load(self, model: str, config: dict[str, Any]) -> tuple[int, Any]:
+        """Load a model with Triton's configuration."""
+        body = {"parameters": {"config": json.dumps(config)}}
+        return self.post(f"/v2/repository/models/{model}/load", body)
+
+
+def _answer(request: urllib.request.Request) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)

@@ -1,0 +1,113 @@
+"""Kill a gateway while its release changes, again and again, and look at what the next one serves.
+
+Under load, a promotion or a roll back is called; after a delay, another one each time, the
+supervisor is killed with SIGKILL and all its processes die with it. The next gateway on the same
+state directory must serve the version before the change or the one after it, the latter if the
+change was acknowledged, and its audit must be sound.
+"""
+
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from loadtests import targets
+from loadtests.clients import Clients
+from loadtests.control import Control
+from loadtests.switches import BODY, MANUAL, OFFSETS, audit_of, checking, put_adders
+
+LONGEST_SECONDS = 0.06
+"""Delays reach from 0 to this, past the moment at which a change is acknowledged."""
+PATH = "/v2/models/adder/infer"
+
+
+@dataclass
+class Found:
+    """What was seen over all kills."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ready_seconds: list[float] = field(default_factory=list)
+    """From the start of the next gateway to its first answer."""
+    wrong: list[str] = field(default_factory=list)
+
+
+def measure(kills: int) -> str:
+    """Kill so many gateways, one after another, on one state directory."""
+    found = Found()
+    with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
+        scratch = Path(folder)
+        put_adders(scratch / "models", MANUAL)
+        live: str | None = None
+        for number in range(kills):
+            delay = LONGEST_SECONDS * number / max(kills - 1, 1)
+            live = _once(scratch, delay, live, found)
+        with _gateway(scratch, Control(targets.free_port())):
+            pass
+        chain = audit_of(scratch / "state-tidegate")
+    slow = sorted(found.ready_seconds)
+    outcomes = dict(sorted(found.outcomes.items()))
+    return (
+        f"{kills} kills: {outcomes}; wrong: {found.wrong[:3] or 'none'}; "
+        f"first answer of the next gateway after {slow[len(slow) // 2]:.2f} s (median), "
+        f"{slow[-1]:.2f} s (longest); {chain}"
+    )
+
+
+def _once(scratch: Path, delay: float, live: str | None, found: Found) -> str:
+    """Start, change, kill; return which version should be live in the next gateway, if known."""
+    control = Control(targets.free_port())
+    started = time.perf_counter()
+    with _gateway(scratch, control) as target:
+        now = _live(target.port)
+        found.ready_seconds.append(time.perf_counter() - started)
+        if live is not None and now not in live.split(" or "):
+            found.wrong.append(f"version {now} is live, expected {live}")
+        other = "2" if now == "1" else "1"
+        said: list[int] = []
+        check = checking(Counter())
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(Clients(f"http://127.0.0.1:{target.port}", PATH, BODY, check, 2))
+            call = threading.Thread(target=_change, args=(control, other, said))
+            call.start()
+            time.sleep(delay)
+            # What had been answered before the kill began must hold.
+            acknowledged = list(said)
+            os.kill(target.pid, signal.SIGKILL)
+            call.join()
+        if acknowledged and acknowledged != [200]:
+            raise SystemExit(f"a change of the release was refused: {acknowledged}")
+    found.outcomes["acknowledged" if acknowledged else "in between"] += 1
+    return other if acknowledged else f"{now} or {other}"
+
+
+def _change(control: Control, version: str, said: list[int]) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        said.append(control.promote("adder", version)[0])
+
+
+def _gateway(scratch: Path, control: Control) -> contextlib.AbstractContextManager[targets.Target]:
+    flags = ("--control-port", str(control.port))
+    return targets.tidegate(scratch, scratch / "models", 2, "tidegate", *flags)
+
+
+def _live(port: int) -> str:
+    """Return which version answers, as soon as one does."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{PATH}", BODY)
+    deadline = time.monotonic() + targets.START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError):
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                version = str(orjson.loads(answer.read())["model_version"])
+            assert version in OFFSETS
+            return version
+        time.sleep(0.01)
+    raise SystemExit("nobody answers")

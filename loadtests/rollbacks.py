@@ -1,0 +1,216 @@
+"""Roll back under load from a version that hangs: what is lost, and when answers are good again.
+
+Version 1 answers; version 2 has passed its check and its warm-up, and never ends on what callers
+send. It is promoted under load, and rolled back a moment later. Lost may be what runs in it, one
+batch for each worker, and nothing else.
+"""
+
+import contextlib
+import http.client
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnx
+import orjson
+from onnx import TensorProto, helper, numpy_helper
+
+from loadtests import targets
+from loadtests.control import Control
+from loadtests.switches import MANUAL
+
+WORKERS = 2
+CLIENTS = 16
+HANG_SECONDS = 0.5
+"""How long version 2 is live before somebody notices."""
+WATCH_SECONDS = 2.0
+"""How long answers are watched after the roll back."""
+GIVE_UP_SECONDS = 4.0
+BODY = orjson.dumps(
+    {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1, 1], "data": [2**60]}]}
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request. Times are of time.perf_counter."""
+
+    sent: float
+    answered: float | None
+    """None if there was no answer in GIVE_UP_SECONDS."""
+    version: str
+    """Who says to have answered; the status if it was not 200."""
+
+
+@dataclass
+class Round:
+    """One promotion and one roll back."""
+
+    asked: list[Asked] = field(default_factory=list)
+    called: float = 0.0
+    returned: float = 0.0
+
+    @property
+    def lost(self) -> list[Asked]:
+        """What had no good answer."""
+        return [one for one in self.asked if one.answered is None or one.version != "1"]
+
+    @property
+    def lost_after_the_call(self) -> int:
+        """What was sent after the call and had no good answer."""
+        return sum(one.sent >= self.called for one in self.lost)
+
+    @property
+    def last_wait_seconds(self) -> float:
+        """How long after the call the last of those answered that were sent before it."""
+        waits = [
+            one.answered - self.called
+            for one in self.asked
+            if one.answered is not None and one.sent < self.called < one.answered
+        ]
+        return max(waits, default=0.0)
+
+    @property
+    def first_good_seconds(self) -> float:
+        """How long after the call the first request that was sent after it had its answer."""
+        good = [one.answered for one in self.asked if one.sent >= self.called and one.answered]
+        return min(good) - self.called
+
+
+def measure(rounds: int) -> str:
+    """Promote and roll back so many times, each with a gateway of its own."""
+    done = [_round() for _ in range(rounds)]
+    rows = [
+        "| round | roll back returned, ms | first good answer to a new request, ms "
+        "| last answer to one that waited, ms | lost, sent before | lost, sent after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for number, one in enumerate(done, 1):
+        rows.append(
+            f"| {number} | {(one.returned - one.called) * 1000:.0f} "
+            f"| {one.first_good_seconds * 1000:.0f} | {one.last_wait_seconds * 1000:.0f} "
+            f"| {len(one.lost) - one.lost_after_the_call} | {one.lost_after_the_call} |"
+        )
+    slowest = median(one.returned - one.called for one in done) * 1000
+    rows.append(f"\nmedian of the roll backs: {slowest:.0f} ms; {WORKERS} workers")
+    return "\n".join(rows)
+
+
+def _round() -> Round:
+    done = Round()
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
+        _put(scratch / "models")
+        control = Control(targets.free_port())
+        flags = ("--control-port", str(control.port), "--drain-timeout-seconds", "0")
+        target = stack.enter_context(
+            targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags)
+        )
+        _until_known(control)
+        stop, lock = threading.Event(), threading.Lock()
+        threads = [
+            threading.Thread(target=_ask, args=(target.port, stop, lock, done.asked))
+            for _ in range(CLIENTS)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(HANG_SECONDS)
+        _expect(control.promote("hangs", "2"))
+        time.sleep(HANG_SECONDS)
+        done.called = time.perf_counter()
+        _expect(control.rollback("hangs"))
+        done.returned = time.perf_counter()
+        time.sleep(WATCH_SECONDS)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    return done
+
+
+def _ask(port: int, stop: threading.Event, lock: threading.Lock, asked: list[Asked]) -> None:
+    """Ask without a pause, on a new connection each time, so that all workers are asked."""
+    while not stop.is_set():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_SECONDS)
+        sent = time.perf_counter()
+        answered, version = None, "none"
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("POST", "/v2/models/hangs/infer", BODY)
+            answer = connection.getresponse()
+            content = answer.read()
+            answered = time.perf_counter()
+            is_good = answer.status == 200
+            version = orjson.loads(content)["model_version"] if is_good else str(answer.status)
+        connection.close()
+        with lock:
+            asked.append(Asked(sent, answered, version))
+
+
+def _put(repository: Path) -> None:
+    for version, content in (("1", _model(hangs=False)), ("2", _model(hangs=True))):
+        folder = repository / "hangs" / version
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(content)
+    (repository / "hangs" / "model.toml").write_text(MANUAL)
+
+
+def _model(*, hangs: bool) -> bytes:
+    """Answer with x; if it hangs, count to the largest x before."""
+    kind = TensorProto.INT64
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["count", "one"], ["next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", kind, ()),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("count", kind, (1,)),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("next", kind, (1,)),
+        ],
+    )
+    counting = [
+        helper.make_node("ReduceMax", ["x"], ["turns"], keepdims=0),
+        helper.make_node("Loop", ["turns", "", "zero"], ["counted"], body=body),
+        helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+        helper.make_node("Add", ["x", "nothing"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        counting if hangs else [helper.make_node("Add", ["x", "zero"], ["y"])],
+        "hangs",
+        [helper.make_tensor_value_info("x", kind, ["N", 1])],
+        [helper.make_tensor_value_info("y", kind, ["N", 1])],
+        [
+            numpy_helper.from_array(np.zeros(1, np.int64), "zero"),
+            numpy_helper.from_array(np.ones(1, np.int64), "one"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(proto)
+    return bytes(proto.SerializeToString())
+
+
+def _until_known(control: Control) -> None:
+    """Wait until both versions are loaded, and have the first one answer."""
+    deadline = time.monotonic() + targets.START_SECONDS
+    while time.monotonic() < deadline:
+        status, rows = control.post("/v2/repository/index", {})
+        if status == 200 and all(row["state"] == "READY" for row in rows) and len(rows) == 2:
+            if not next(row["live"] for row in rows if row["version"] == "1"):
+                _expect(control.promote("hangs", "1"))
+            return
+        time.sleep(0.05)
+    raise SystemExit("the versions were not loaded")
+
+
+def _expect(change: tuple[int, dict[str, object]]) -> None:
+    status, answer = change
+    if status != 200:
+        raise SystemExit(f"a change of the release was refused: {status} {answer}")
