@@ -11,6 +11,7 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -88,6 +89,12 @@ class ReleaseController:
         now = self._clock()
         if not self._releases.is_known:
             return  # What is live is not known for certain; nothing may follow from it.
+        # A clock that steps back must not keep counts from the store until it is where it was.
+        is_due = not 0.0 < self._flush_due - now <= FLUSH_SECONDS
+        if is_due:
+            self._flush_due = now + FLUSH_SECONDS
+            with contextlib.suppress(StoreUnavailable):  # Then what is seen from now on counts.
+                await self._book.open()
         routes = list(self._releases.routes.items())
         self._counts.keep_only({key for _, route in routes for key in _counted(route)})
         for model, route in routes:
@@ -98,9 +105,7 @@ class ReleaseController:
                 await self._act(route, decision)
             else:
                 self.obstacles.pop(model, None)
-        # A clock that steps back must not keep counts from the store until it is where it was.
-        if not 0.0 < self._flush_due - now <= FLUSH_SECONDS:
-            self._flush_due = now + FLUSH_SECONDS
+        if is_due:
             await self._book.flush(now)
 
     async def _act(self, route: ReleaseRoute, decision: Decision) -> None:

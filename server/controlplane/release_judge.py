@@ -7,7 +7,7 @@ promote on an operator's word all the same.
 Concurrency: event loop only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from server.controlplane.evidence_book import EvidenceBook, live_epoch
@@ -86,6 +86,18 @@ class Judge:
             if route.live is not None and situation.live.readings
             else None,
         }
+
+    def reports(self, name: str) -> Iterator[tuple[str, str, Report]]:
+        """Yield part, version and report of each that is judged."""
+        situation, route = self.situation(name), self._route(name)
+        if situation is None:
+            return
+        for version, report in situation.shadows.items():
+            yield "shadow", version, report
+        if route.canary is not None:
+            yield "canary", route.canary.version, situation.canary
+        if route.live is not None:
+            yield "live", route.live, situation.live
 
     def _shadow(self, model: KnownModel, route: ReleaseRoute, shadow: Shadow) -> Report:
         evidence = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch)).shadow
