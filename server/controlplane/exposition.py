@@ -33,6 +33,7 @@ from server.controlplane.operations import Operations
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.engine.session import VERSION as RUNTIME_VERSION
+from server.wire.shadow import ShadowStatus
 from server.wire.tally import DURATION_BUCKETS, DurationHistogram, Tally
 
 BATCH_ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -63,6 +64,8 @@ class Sources:
     expected_workers: int
     lag_seconds: float
     """How late control's own event loop came since the last scrape."""
+    shadow: ShadowStatus | None = None
+    """How the shadow process is; None while there is none."""
 
 
 def collect(sources: Sources) -> list[Metric]:
@@ -294,6 +297,9 @@ def _processes(sources: Sources) -> Iterator[Metric]:
                     gauges.loop_lag_seconds,
                 ),
             )
+    if sources.shadow is not None:
+        one = sources.shadow
+        add("shadow", (one.resident_bytes, one.cpu_seconds, one.open_files, one.loop_lag_seconds))
     yield from (memory, cpu, files, lag)
 
 

@@ -170,12 +170,25 @@ class Fleet:
             found.update(one.failed.get(model, {}) if one else {})
         return found
 
+    def lag_seconds(self) -> float:
+        """Return how late the event loop of any worker came, at most, as they last said."""
+        statuses = [worker.status for worker in self.workers]
+        return max((one.gauges.loop_lag_seconds for one in statuses if one), default=0.0)
+
     def reached(self, generation: int) -> bool:
         """Whether every worker that does not drain has carried out `generation`."""
         statuses = self._staying()
         return bool(statuses) and all(
             one is not None and one.generation >= generation for one in statuses
         )
+
+    def behind(self, has_done: Callable[[Status], bool]) -> list[WorkerState]:
+        """Return the workers that do not drain and of which `has_done` is not true."""
+        return [
+            worker
+            for worker in self.workers
+            if worker.status is None or not (worker.status.is_draining or has_done(worker.status))
+        ]
 
     def highest_generation(self) -> int:
         """Return the highest generation that any worker has carried out."""

@@ -18,9 +18,15 @@ import uvicorn
 from prometheus_client.metrics_core import Metric
 
 from server.child import Channel, run_child
-from server.controlplane import exposition, release_reading, store_keeping, store_metrics
+from server.controlplane import (
+    exposition,
+    release_reading,
+    store_keeping,
+    store_metrics,
+)
 from server.controlplane.app import MAX_BODY_BYTES, ControlApp, build_app
 from server.controlplane.catalog import Catalog
+from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.exposition import Sources
 from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
@@ -31,12 +37,13 @@ from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
 from server.controlplane.router import Router
+from server.controlplane.shadow_feed import ShadowFeed
 from server.controlplane.totals import Totals
-from server.errors import TidegateError
+from server.errors import StoreUnavailable, TidegateError
 from server.http.connection import Connection
 from server.http.port import HttpPort
 from server.store.database import Store
-from server.wire import record
+from server.wire import record, shadow
 from server.wire.channel import Charter
 
 log = structlog.get_logger()
@@ -77,6 +84,14 @@ class Control:
         self._operations = Operations(
             settings, self._catalog, self._router, self._fleet, self._totals, self._intents
         )
+        self._book = EvidenceBook(self._store, self._releases.route)
+        self._feed = ShadowFeed(
+            settings,
+            self._catalog.models,
+            self._book,
+            lag_seconds=self._fleet.lag_seconds,
+            report=lambda wanted: channel.report(shadow=wanted),
+        )
         self._monitor = Monitor(
             settings,
             self._store,
@@ -106,6 +121,7 @@ class Control:
         """Run until `stop` is set; return the exit code."""
         await self._intake.prepare()
         await self._fleet.listen(self._charter.socket_path, self._router.greeting)
+        await self._feed.link.listen(shadow.socket_path(self._charter.socket_path))
         listener = socket.socket(fileno=self._charter.listen_fd)
         tasks = [
             asyncio.create_task(coroutine)
@@ -122,6 +138,7 @@ class Control:
                 self._keeper.run(),
                 self._notify(),
                 self._watch_rows(),
+                self._mirror(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -171,11 +188,22 @@ class Control:
         await self._notifier.run()
 
     async def _watch_rows(self) -> None:
-        """Watch rows when all is served, or when that takes too long to wait for."""
+        await self._until_ready_or_late()
+        await self._monitor.run()
+
+    async def _mirror(self) -> None:
+        await self._until_ready_or_late()
+        if any(route.shadows for route in self._releases.routes.values()):
+            with contextlib.suppress(StoreUnavailable):
+                await self._book.open()  # It says between which edges scores were counted before.
+        self._feed.start()
+        await self._feed.run()
+
+    async def _until_ready_or_late(self) -> None:
+        """Wait until all is served, or until that takes too long to wait for."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MONITOR_WAIT_SECONDS):
-                await self._router.until(self._is_ready)
-        await self._monitor.run()
+                await self._router.until(lambda: self._releases.is_known and self._is_ready())
 
     async def _report_when_ready(self) -> None:
         """Tell the supervisor when every worker serves, so that it can be printed."""
@@ -193,10 +221,13 @@ class Control:
     def _changed(self) -> None:
         """The catalog knows something new."""
         self._totals.keep_only(set(self._catalog.models))
+        self._feed.keep_only(set(self._catalog.models))
+        self._feed.want(self._releases.routes)
         self._router.note()
 
     def _releases_changed(self) -> None:
         """A release state is another."""
+        self._feed.want(self._releases.routes)
         self._router.note()
 
     def _collect(self) -> list[Metric]:
@@ -211,6 +242,7 @@ class Control:
             self._operations,
             self._charter.workers,
             self._channel.take_lag(),
+            self._feed.status,
         )
         return [
             *exposition.collect(sources),
@@ -234,6 +266,7 @@ class Control:
         records = record.decode(message)
         self._totals.take_records(records)
         self._monitor.take(records)
+        self._feed.take(records, message)
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""

@@ -30,6 +30,7 @@ from server.release.evidence import Kind as PairKind
 from server.release.evidence import ShadowEvidence
 from server.release.mismatches import Mismatch, kept
 from server.release.route import ReleaseRoute
+from server.store.keys import EvidenceKey
 from server.wire import shadow
 from server.wire.frames import Kind
 from server.wire.record import BatchRecords, Content
@@ -42,6 +43,20 @@ MAX_MIRROR_BYTES = 8 << 20
 """A record that is larger is not mirrored."""
 
 SUSPENDED = "suspended"
+REASONS = (
+    *(SUSPENDED, "down", "not_loaded", "size", "pressure", "budget", "queue_full"),
+    *("river", "failed"),
+)
+"""Why a batch that was drawn was not compared."""
+
+FINDINGS = ("load", "crash", "hang", "memory", SUSPENDED)
+"""What a candidate did to its process, and what followed."""
+
+
+class Kept(Protocol):
+    """What is kept of a candidate."""
+
+    shadow: ShadowEvidence
 
 
 class Book(Protocol):
@@ -50,8 +65,8 @@ class Book(Protocol):
     def add(self, model: str, version: str, epoch: str, evidence: ShadowEvidence) -> None:
         """Add what was seen of a candidate."""
 
-
-Ranges = Callable[[Key], tuple[float, float] | None]
+    def of(self, key: EvidenceKey) -> Kept:
+        """Return all that was seen of a candidate in an epoch."""
 
 
 @dataclass(slots=True)
@@ -74,7 +89,6 @@ class ShadowFeed:
         models: Mapping[str, KnownModel],
         book: Book,
         *,
-        ranges: Ranges,
         lag_seconds: Callable[[], float],
         report: Callable[[bool], None],
     ) -> None:
@@ -87,7 +101,6 @@ class ShadowFeed:
         self.findings = Findings()
         self._models = models
         self._book = book
-        self._ranges = ranges
         self._lag_seconds = lag_seconds
         self._report = report
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -121,15 +134,22 @@ class ShadowFeed:
             for one in route.shadows
         }
         self.findings.keep_only(keys)
+        for model, version, _ in keys:
+            self.totals.setdefault((model, version), ShadowEvidence())
         self._samples = {key: found for key, found in self._samples.items() if key in keys}
         self._targets = targets_of(routes)
-        plans = plans_of(routes, self._models, self.findings.suspended, self._ranges)
+        plans = plans_of(routes, self._models, self.findings.suspended, self._range_of)
         if self._is_wanted is not bool(plans):
             self._is_wanted = bool(plans)
             self._report(self._is_wanted)
         message = shadow.encode_plans(plans)
         if message != self._sent and self.link.send(Kind.SHADOW_PLAN, message):
             self._sent = message
+
+    def _range_of(self, key: Key) -> tuple[float, float] | None:
+        """Return between which edges a candidate's scores have been counted so far."""
+        seen = self._book.of(EvidenceKey(*key)).shadow
+        return (seen.score_low, seen.score_high) if any(seen.live_scores) else None
 
     def mismatches(self, key: Key) -> list[Mismatch]:
         """Return samples of rows that a candidate answered differently in its present epoch."""

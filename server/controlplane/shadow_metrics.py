@@ -4,47 +4,59 @@ Decides names, labels and help texts. Labels come from models in the repository 
 sets.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from server.controlplane.shadow_feed import ShadowFeed
-from server.release.evidence import ShadowEvidence
+from server.controlplane.shadow_feed import FINDINGS, REASONS, ShadowFeed
+from server.release.evidence import Kind, ShadowEvidence
 
 _VERSION = ("model", "version")
 
-_COUNTS: tuple[tuple[str, str, str, Callable[[ShadowEvidence], Mapping[str, float]]], ...] = (
+_Counts = Callable[[ShadowEvidence], Mapping[str, float]]
+
+_COUNTS: tuple[tuple[str, str, str, Sequence[str], _Counts], ...] = (
     (
         "dropped_batches",
         "Drawn batches that were not compared, by reason",
         "reason",
+        REASONS,
         lambda seen: seen.dropped,
     ),
-    ("pairs", "Compared requests, by how the answers differ", "kind", lambda seen: seen.pairs),
+    (
+        "pairs",
+        "Compared requests, by how the answers differ",
+        "kind",
+        tuple(Kind),
+        lambda seen: seen.pairs,
+    ),
     (
         "noise_pairs",
         "The live version run again, by how its own answers differ",
         "kind",
+        tuple(Kind),
         lambda seen: seen.noise,
     ),
     (
         "findings",
-        "What a candidate did to the process: load, crash, hang, memory; and suspended",
+        "What a candidate did to the process, and whether it was suspended",
         "finding",
+        FINDINGS,
         lambda seen: seen.findings,
     ),
     (
         "cpu_seconds",
         "Processor time of both versions on the same rows",
         "role",
+        ("candidate", "live"),
         lambda seen: {"candidate": seen.candidate_cpu_seconds, "live": seen.live_cpu_seconds},
     ),
 )
 
 
 def collect(feed: ShadowFeed) -> Iterator[Metric]:
-    """Yield all families of shadows."""
+    """Yield all families of shadows; what has not been seen of a candidate is 0."""
     seen = sorted(feed.totals.items())
     sampled = CounterMetricFamily(
         "tidegate_shadow_sampled_batches", "Batches drawn for a candidate", labels=_VERSION
@@ -52,22 +64,21 @@ def collect(feed: ShadowFeed) -> Iterator[Metric]:
     timed = CounterMetricFamily(
         "tidegate_shadow_timed_rows", "Rows of which both versions' time was taken", labels=_VERSION
     )
-    for labels, evidence in seen:
-        sampled.add_metric(labels, evidence.sampled_batches)
-        timed.add_metric(labels, evidence.timed_rows)
-    yield from (sampled, timed)
-    for name, text, label, counts in _COUNTS:
-        family = CounterMetricFamily(f"tidegate_shadow_{name}", text, labels=(*_VERSION, label))
-        for labels, evidence in seen:
-            for value, count in sorted(counts(evidence).items()):
-                family.add_metric((*labels, value), count)
-        yield family
     suspended = GaugeMetricFamily(
         "tidegate_shadow_suspended", "1 for a candidate that is not run any more", labels=_VERSION
     )
-    for model, version, _ in sorted(feed.findings.suspended):
-        suspended.add_metric((model, version), 1.0)
-    yield suspended
+    is_suspended = {(model, version) for model, version, _ in feed.findings.suspended}
+    for labels, evidence in seen:
+        sampled.add_metric(labels, evidence.sampled_batches)
+        timed.add_metric(labels, evidence.timed_rows)
+        suspended.add_metric(labels, float(labels in is_suspended))
+    yield from (sampled, timed, suspended)
+    for name, text, label, values, counts in _COUNTS:
+        family = CounterMetricFamily(f"tidegate_shadow_{name}", text, labels=(*_VERSION, label))
+        for labels, evidence in seen:
+            for value in values:
+                family.add_metric((*labels, value), counts(evidence).get(value, 0))
+        yield family
     status = feed.status
     for name, text, number in (
         ("running", "1 while there is a process that runs candidates", float(status is not None)),

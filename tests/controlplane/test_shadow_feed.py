@@ -13,11 +13,13 @@ import pytest
 
 from server.config import Settings
 from server.controlplane import shadow_feed
+from server.controlplane.evidence_book import Evidence
 from server.controlplane.shadow_feed import ShadowFeed
 from server.controlplane.shadow_findings import MAX_FINDINGS
-from server.release.evidence import ShadowEvidence
+from server.release.evidence import SCORE_BINS, ShadowEvidence
 from server.release.mismatches import Mismatch
 from server.release.route import ReleaseRoute
+from server.store.keys import EvidenceKey
 from server.wire import record, shadow
 from server.wire.frames import FrameReader, Kind, frame
 from server.wire.record import BatchRecords, Content
@@ -32,7 +34,7 @@ SAMPLE = Mismatch(0.5, "nan", 0.0, "", 0, {}, {}, {})
 
 
 class Book:
-    """Evidence by version and epoch."""
+    """Evidence by version and epoch, and what an earlier control has left of it."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], ShadowEvidence] = {}
@@ -40,6 +42,9 @@ class Book:
     def add(self, model: str, version: str, epoch: str, evidence: ShadowEvidence) -> None:
         assert model == "m"
         self.kept.setdefault((version, epoch), ShadowEvidence()).add(evidence)
+
+    def of(self, key: EvidenceKey) -> Evidence:
+        return Evidence(self.kept.get((key.version, key.epoch), ShadowEvidence()))
 
 
 class FakeShadow:
@@ -80,7 +85,6 @@ class Scene:
             Settings(),
             {"m": known_model("1", "2", "3")},
             self.book,
-            ranges=lambda _: None,
             lag_seconds=lambda: 0.0,
             report=self.reports.append,
         )
@@ -279,6 +283,24 @@ def test_the_process_is_wanted_while_there_is_something_to_compare(tmp_path: Pat
             for routes in (route(a_shadow("2")), route(a_shadow("3")), route(a_shadow("9")), {}):
                 at.feed.want(routes)
             assert at.reports == [True, False]
+
+    on_loop(check)
+
+
+def test_a_new_process_is_told_how_scores_were_counted_so_far(tmp_path: Path) -> None:
+    """It goes on between the same edges."""
+
+    async def check() -> None:
+        async with scene(tmp_path, route(a_shadow("2"))) as at, at.connected("e2") as fake:
+            seen = ShadowEvidence(live_scores=[1] * SCORE_BINS, score_low=-3.0, score_high=4.0)
+            delta = EvidenceDelta("m", "2", "e2", seen)
+            fake.say(Kind.SHADOW_EVIDENCE, shadow.encode_evidence(delta))
+            fake.writer.close()
+            await at.until(lambda: at.feed.status is None)
+            again = FakeShadow(*await asyncio.open_unix_connection(at.path))
+            (plan,) = shadow.decode_plans(await again.next(Kind.SHADOW_PLAN))
+            assert plan.candidates[0].score_range == (-3.0, 4.0)
+            again.writer.close()
 
     on_loop(check)
 

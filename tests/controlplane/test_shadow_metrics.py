@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from server.controlplane import shadow_metrics
-from server.release.evidence import ShadowEvidence
+from server.release.evidence import Kind, ShadowEvidence
 from server.wire.shadow import ShadowStatus
 from tests.controlplane.test_shadow_feed import Scene
 from tests.support.batches import on_loop
@@ -20,7 +20,7 @@ def samples_of(scene: Scene) -> dict[tuple[str, ...], float]:
 
 
 def test_everything_that_was_seen_is_exported(tmp_path: Path) -> None:
-    """Counts by model and version, and how the process is."""
+    """Counts by model and version, 0 for what was not seen, and how the process is."""
 
     async def check() -> None:
         scene = Scene(tmp_path)
@@ -34,12 +34,13 @@ def test_everything_that_was_seen_is_exported(tmp_path: Path) -> None:
             candidate_cpu_seconds=0.5,
             live_cpu_seconds=0.25,
         )
-        scene.feed.findings.suspended.add(("m", "3", "e"))
+        scene.feed.findings.suspended.add(("m", "2", "e"))
         scene.feed.status = ShadowStatus(1, waiting_records=4)
         scene.feed.throttle.share = 0.5
         name = "tidegate_shadow_"
 
-        assert samples_of(scene) == {
+        found = samples_of(scene)
+        assert {key: value for key, value in found.items() if value} == {
             (f"{name}sampled_batches_total", "m", "2"): 7,
             (f"{name}dropped_batches_total", "m", "2", "size"): 3,
             (f"{name}pairs_total", "m", "2", "same"): 5,
@@ -49,11 +50,13 @@ def test_everything_that_was_seen_is_exported(tmp_path: Path) -> None:
             (f"{name}cpu_seconds_total", "m", "2", "candidate"): 0.5,
             (f"{name}cpu_seconds_total", "m", "2", "live"): 0.25,
             (f"{name}timed_rows_total", "m", "2"): 9,
-            (f"{name}suspended", "m", "3"): 1,
+            (f"{name}suspended", "m", "2"): 1,
             (f"{name}running",): 1,
             (f"{name}waiting_records",): 4,
             (f"{name}share",): 0.5,
         }
+        kinds = {key[3] for key in found if key[0] == f"{name}pairs_total"}
+        assert kinds == set(Kind)
 
     on_loop(check)
 
