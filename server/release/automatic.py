@@ -149,7 +149,8 @@ def _begin(route: ReleaseRoute, situation: Situation) -> Decision | None:
     one = situation.newcomer
     if one is None or one.digest in route.refused or one.version == route.live:
         return None
-    return Decision(Action(Verb.START_SHADOW, one.version), "a new version")
+    action = Action(Verb.START_SHADOW, one.version, sample_bp=situation.gates.sample_bp)
+    return Decision(action, "a new version")
 
 
 def _failed(version: str, part: str, report: Report) -> Decision:

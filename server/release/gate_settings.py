@@ -113,6 +113,8 @@ class GateSettings(_Table):
     """Gates that are not looked at."""
     min_pairs: int = Field(1000, ge=1, le=10**9)
     """Pairs (requests of a canary) below which no gate passes, however clear they are."""
+    sample_bp: int = Field(10_000, ge=1, le=10_000)
+    """Share of the live batches that a shadow which begins by itself is run on, in basis points."""
     min_seconds: Seconds = 600.0
     """Time for which a version is a shadow at least before it becomes more."""
     max_seconds: Seconds = DAY_SECONDS

@@ -7,7 +7,8 @@ Decides which counts of a candidate's evidence each gate takes, and when they ca
 * What the live version does to its own answers, run again in other batches, is noise. It is taken
   off the candidate's disagreement, as far as it is known; no candidate fails before it is.
 * Copies are dropped when the gateway is busy, so that what was compared is not what was asked. With
-  more than a fifth dropped, rates decide nothing.
+  more than a fifth dropped, rates decide nothing. To draw fewer batches while predictions suffer
+  (`pressure`) is no such loss: those that are drawn are still drawn by chance.
 * A segment may fail the candidate for all, but need not pass by itself: many are too small to.
 
 Pure.
@@ -57,6 +58,7 @@ LEAST_SLOW = 5
 
 _FLIPS = FAILING | {Kind.LABEL_FLIP}
 _VALUES = _FLIPS | {Kind.RANK_FLIP, Kind.OUT_OF_TOLERANCE}
+_THINNED = "pressure"
 _RATES: tuple[GateName, ...] = ("disagreement", "errors", "slow", "scores")
 
 
@@ -113,10 +115,12 @@ def judge_shadow(
 
 def _distrusted(readings: Sequence[Reading], evidence: ShadowEvidence) -> Iterable[Reading]:
     """Take the verdict from rates if too much was dropped."""
-    dropped, sampled = evidence.dropped.total(), evidence.sampled_batches
-    if dropped <= MAX_DROPPED * sampled:
+    lost = Counter(evidence.dropped)
+    drawn = evidence.sampled_batches - lost.pop(_THINNED, 0)
+    dropped = lost.total()
+    if dropped <= MAX_DROPPED * drawn:
         return readings
-    reason = f"{dropped:,} of {sampled:,} sampled batches dropped ({counted(evidence.dropped)})"
+    reason = f"{dropped:,} of {drawn:,} drawn batches dropped ({counted(lost)})"
     return [unsure(one, reason) if one.gate in _RATES else one for one in readings]
 
 

@@ -169,7 +169,8 @@ def test_one_version_is_finished_before_the_next_begins() -> None:
     """Else a stream of new versions would let none of them through."""
     situation = replace(BASE, newcomer=Newcomer("3", "d3"))
 
-    assert after(LIVE, situation) is Verb.START_SHADOW
+    begun = next_decision(LIVE, replace(situation, gates=GateSettings(sample_bp=700)), NOW)
+    assert begun == Decision(Action(Verb.START_SHADOW, "3", sample_bp=700), "a new version")
     assert after(replace(LIVE, shadows=(shadow(),)), situation) is None
     assert after(replace(LIVE, canary=canary()), situation) is None
 

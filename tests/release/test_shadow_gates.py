@@ -192,15 +192,26 @@ def test_labels_hold_nothing_up_unless_they_are_required() -> None:
 def test_too_many_dropped_batches_decide_nothing() -> None:
     """What was compared does not stand for what was asked; faults still count."""
     evidence = shadow_evidence(10_000, label_flip=5000)
-    evidence.dropped = Counter(queue_full=2500, pressure=1)
+    evidence.dropped = Counter(queue_full=2000, size=1)
     evidence.findings = Counter(crash=3)
 
     report = judge(evidence)
     assert reading(report, "disagreement").verdict is Verdict.INCONCLUSIVE
-    assert "2,501 of 10,000 sampled batches dropped (2500 queue_full, 1 pressure)" in (
+    assert "2,001 of 10,000 drawn batches dropped (2000 queue_full, 1 size)" in (
         reading(report, "errors").words
     )
     assert reading(report, "faults").verdict is Verdict.FAIL
+
+
+def test_fewer_batches_drawn_by_chance_are_no_loss() -> None:
+    """Of those that are left, too many may be dropped all the same."""
+    evidence = shadow_evidence(5000)
+    evidence.sampled_batches = 20_000
+    evidence.dropped = Counter(pressure=15_000)
+
+    assert judge(evidence).verdict is Verdict.PASS
+    evidence.dropped["queue_full"] = 1001
+    assert "1,001 of 5,000 drawn" in reading(judge(evidence), "scores").words
 
 
 def test_a_gate_that_is_off_is_not_looked_at() -> None:
