@@ -34,7 +34,9 @@ from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.release_app import ReleaseApp
 from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.release_operations import ReleaseOperations
 from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.shadow_feed import ShadowFeed
@@ -89,6 +91,7 @@ class Control:
             settings,
             self._catalog.models,
             self._book,
+            unmirrored=self._totals.unmirrored,
             lag_seconds=self._fleet.lag_seconds,
             report=lambda wanted: channel.report(shadow=wanted),
         )
@@ -101,11 +104,21 @@ class Control:
         )
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
+        self._release_operations = ReleaseOperations(
+            settings,
+            self._releases,
+            self._keeper,
+            self._router,
+            self._fleet,
+            self._catalog.models,
+        )
+        self._release_operations.mismatches = self._feed.mismatches
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_BODY_BYTES}))
         self._server = _Server(
             uvicorn.Config(
                 build_app(
-                    ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
+                    ControlApp(self._operations, self._collect, self._is_ready, self._monitor),
+                    ReleaseApp(self._release_operations).routes(),
                 ),
                 http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",

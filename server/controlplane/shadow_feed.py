@@ -13,6 +13,7 @@ Lifetime: `run` is one task for the life of control. Nothing is mirrored before 
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -89,10 +90,16 @@ class ShadowFeed:
         models: Mapping[str, KnownModel],
         book: Book,
         *,
+        unmirrored: Callable[[str, str], Counter[str]],
         lag_seconds: Callable[[], float],
         report: Callable[[bool], None],
     ) -> None:
-        """`report` tells the supervisor whether a shadow process is wanted."""
+        """Follow `models`, whose releases `want` tells.
+
+        `unmirrored` returns the batches of a model's version that workers should have sent whole
+        and did not, by reason, since control started; `report` tells the supervisor whether a
+        shadow process is wanted.
+        """
         self.link = ShadowLink(self)
         self.status: ShadowStatus | None = None
         """What the shadow process last said; None while there is none."""
@@ -101,6 +108,7 @@ class ShadowFeed:
         self.findings = Findings()
         self._models = models
         self._book = book
+        self._unmirrored = unmirrored
         self._lag_seconds = lag_seconds
         self._report = report
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -116,6 +124,7 @@ class ShadowFeed:
         """Models and epochs of the candidates that can be run."""
         self._pending: dict[Key, ShadowEvidence] = {}
         self._samples: dict[Key, list[Mismatch]] = {}
+        self._unmirrored_before: dict[tuple[str, str], Counter[str]] = {}
         self._second = _Second()
 
     def start(self) -> None:
@@ -276,10 +285,26 @@ class ShadowFeed:
 
     def flush(self) -> None:
         """Pass on what was seen since the last time."""
+        self._count_unmirrored()
         pending, self._pending = self._pending, {}
         for (model, version, epoch), evidence in pending.items():
             self._book.add(model, version, epoch, evidence)
             self.totals.setdefault((model, version), ShadowEvidence()).add(evidence)
+
+    def _count_unmirrored(self) -> None:
+        """Count what was drawn in workers, of rows that are too large for the river, and not sent.
+
+        It was drawn for the candidate that wants most; others have lost their share of it.
+        """
+        before, self._unmirrored_before = self._unmirrored_before, {}
+        for (model, live), targets in self._targets.items():
+            now = self._unmirrored_before[model, live] = Counter(self._unmirrored(model, live))
+            for reason, count in (now - before.get((model, live), now)).items():
+                for target in targets.candidates:
+                    lost = round(count * target.share(Content.MIRROR))
+                    pending = self._of((model, target.version, target.epoch))
+                    pending.sampled_batches += lost
+                    pending.dropped[reason] += lost
 
     def _measure(self) -> None:
         """Take the last second into account."""

@@ -6,6 +6,8 @@ restart of a worker changes nothing, because workers send what to add and not wh
 Concurrency: event loop only.
 """
 
+from collections import Counter
+
 from server.wire import tally
 from server.wire.record import BatchRecords, Content
 from server.wire.tally import Routed, Tally
@@ -34,6 +36,11 @@ class Totals:
         """
         counts = self.versions.get((model, version))
         return Routed() if counts is None else counts.routed
+
+    def unmirrored(self, model: str, version: str) -> Counter[str]:
+        """Return the batches that should have been sent whole and were not; to be read only."""
+        counts = self.versions.get((model, version))
+        return Counter() if counts is None else counts.unmirrored
 
     def take_records(self, records: BatchRecords) -> None:
         """Count the batch records of one message; the batches of a mirror are counted anyway."""

@@ -80,11 +80,13 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.book = Book()
         self.reports: list[bool] = []
+        self.unmirrored: Counter[str] = Counter(size=5)
         self.path = str(folder / "shadow.sock")
         self.feed = ShadowFeed(
             Settings(),
             {"m": known_model("1", "2", "3")},
             self.book,
+            unmirrored=lambda *key: self.unmirrored if key == ("m", "1") else Counter(),
             lag_seconds=lambda: 0.0,
             report=self.reports.append,
         )
@@ -301,6 +303,20 @@ def test_a_new_process_is_told_how_scores_were_counted_so_far(tmp_path: Path) ->
             (plan,) = shadow.decode_plans(await again.next(Kind.SHADOW_PLAN))
             assert plan.candidates[0].score_range == (-3.0, 4.0)
             again.writer.close()
+
+    on_loop(check)
+
+
+def test_what_workers_could_not_send_whole_is_counted_too(tmp_path: Path) -> None:
+    """From when the candidate became a shadow; each candidate has lost its share."""
+
+    async def check() -> None:
+        async with scene(tmp_path, route(a_shadow("2"), a_shadow("3", 5000))) as at:
+            assert at.evidence("2") == ShadowEvidence()
+            at.unmirrored = Counter(size=15, river=4)
+            assert at.evidence("2").dropped == Counter(size=10, river=4)
+            assert at.evidence("3").dropped == Counter(size=5, river=2)
+            assert at.evidence("3").sampled_batches == 7
 
     on_loop(check)
 
