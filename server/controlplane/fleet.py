@@ -102,6 +102,8 @@ class Fleet:
         self.listener = listener
         self._streams: dict[int, _WorkerStream] = {}
         self._greeting: Callable[[], bytes | None] = lambda: None
+        self._server: asyncio.Server
+        """Held, because uvloop closes a server that nobody holds and no worker is connected to."""
 
     async def listen(self, path: str, greeting: Callable[[], bytes | None]) -> asyncio.Server:
         """Accept workers at `path`; `greeting` gives the desired state to send to a new one."""
@@ -109,7 +111,8 @@ class Fleet:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(lambda: _WorkerStream(self), path)
+        self._server = await loop.create_unix_server(lambda: _WorkerStream(self), path)
+        return self._server
 
     def joined(self, stream: _WorkerStream) -> None:
         """A worker said who it is."""

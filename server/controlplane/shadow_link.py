@@ -59,13 +59,16 @@ class ShadowLink:
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self._stream: _Stream | None = None
+        self._server: asyncio.Server
+        """Held, because uvloop closes a server that nobody holds."""
 
     async def listen(self, path: str) -> asyncio.Server:
         """Accept the shadow process at `path`."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(lambda: _Stream(self), path)
+        self._server = await loop.create_unix_server(lambda: _Stream(self), path)
+        return self._server
 
     @property
     def is_connected(self) -> bool:
