@@ -20,6 +20,7 @@ from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations
 from server.controlplane.release_keeper import ReleaseKeeper
+from server.controlplane.release_operations import ReleaseOperations
 from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
@@ -103,6 +104,14 @@ class Control:
             self.catalog.models, self.fleet, self.keeper, lambda: self.router.note()
         )
         self.router = Router(self.catalog.models, self.fleet, self.settings, self.releases)
+        self.release_operations = ReleaseOperations(
+            self.settings,
+            self.releases,
+            self.keeper,
+            self.router,
+            self.fleet,
+            self.catalog.models,
+        )
         self.operations = Operations(
             self.settings, self.catalog, self.router, self.fleet, self.totals, self.intents
         )

@@ -1,0 +1,120 @@
+"""The routes of releases on the control port.
+
+Decides paths, methods and headers. An answer that tells of a release carries its generation as
+ETag, and a call that gives it back as If-Match is refused if the release has moved on; that
+refusal shows how it stands now, and who has moved it.
+
+Concurrency: event loop only.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from server.controlplane.release_calls import (
+    CALLS,
+    Headers,
+    read_call,
+    read_flag,
+    read_limit,
+    read_seq,
+)
+from server.controlplane.release_operations import ReleaseOperations
+from server.errors import StaleGeneration
+from server.http_app import error_response, json_response, read_body
+from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
+
+MAX_BODY_BYTES = 64 << 10
+DEFAULT_HISTORY = 20
+
+
+class ReleaseApp:
+    """The handlers of releases."""
+
+    def __init__(self, operations: ReleaseOperations) -> None:
+        self._operations = operations
+
+    def routes(self) -> Iterator[BaseRoute]:
+        """Yield all routes of releases."""
+        path = "/v1/models/{model}/release"
+        yield Route(path, self.status)
+        yield Route(path + "/history", self.history)
+        yield Route(path + "/mismatches", self.mismatches)
+        for name in CALLS:
+            yield Route(f"{path}/{name}", partial(self.call, name), methods=["POST"])
+        for name in ("shadow", "canary"):
+            yield Route(f"{path}/{name}", partial(self.stop, name), methods=["DELETE"])
+
+    async def status(self, request: Request) -> Response:
+        """Say how a release stands."""
+        document = await self._operations.status(request.path_params["model"])
+        return _with_etag(json_response(document), document["generation"])
+
+    async def history(self, request: Request) -> Response:
+        """Return the last changes of a release, newest first."""
+        query = request.query_params
+        document = await self._operations.history(
+            request.path_params["model"],
+            read_limit(query.get("limit"), "limit", DEFAULT_HISTORY),
+            read_seq(query.get("before")),
+            is_verified=read_flag(query.get("verify"), "verify"),
+        )
+        return json_response(document)
+
+    async def mismatches(self, request: Request) -> Response:
+        """Return rows that shadows answered differently."""
+        version = request.query_params.get("version")
+        return json_response(self._operations.samples(request.path_params["model"], version))
+
+    async def call(self, name: str, request: Request) -> Response:
+        """Change a release."""
+        return await self._change(name, request, await read_body(request, MAX_BODY_BYTES))
+
+    async def stop(self, name: str, request: Request) -> Response:
+        """End a shadow, named by the query, or the canary."""
+        members: dict[str, str | bool] = {"stop": True}
+        members |= {
+            key: value
+            for key, value in request.query_params.items()
+            if key in ("version", "reason", "actor")
+        }
+        return await self._change(name, request, orjson.dumps(members))
+
+    async def _change(self, name: str, request: Request, body: bytes) -> Response:
+        model = request.path_params["model"]
+        call = read_call(model, name, body, _headers(request))
+        request_id = accepted_id(dict(request.scope["headers"]).get(REQUEST_ID))
+        try:
+            document = await self._operations.call(model, call, request_id or new_request_id())
+        except StaleGeneration as error:
+            return await self._stale(request, model, error)
+        return _with_etag(json_response(document), document["generation"])
+
+    async def _stale(self, request: Request, model: str, error: StaleGeneration) -> Response:
+        """Refuse a change, and show what it did not know of."""
+        refusal = error_response(request, error)
+        release = await self._operations.status(model)
+        document = {**orjson.loads(refusal.body), "release": release}
+        answer = json_response(document, refusal.status_code)
+        answer.raw_headers += [one for one in refusal.raw_headers if one[0] == REQUEST_ID]
+        return _with_etag(answer, release["generation"])
+
+
+def _headers(request: Request) -> Headers:
+    headers, query = request.headers, request.query_params
+    return Headers(
+        # Starlette reads headers as Latin-1; names of people come in UTF-8.
+        actor=headers.get("x-tidegate-actor", "").encode("latin-1").decode("utf-8", "replace"),
+        if_match=headers.get("if-match", ""),
+        idempotency_key=headers.get("idempotency-key", ""),
+        dry_run=query.get("dry_run", ""),
+    )
+
+
+def _with_etag(response: Response, generation: int) -> Response:
+    response.raw_headers.append((b"etag", b'"%d"' % generation))
+    return response
