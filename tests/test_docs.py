@@ -143,7 +143,7 @@ def test_every_route_is_documented_and_no_other() -> None:
     data = data_app.build_app(nothing, nothing).routes
     control = control_app.build_app(
         control_app.ControlApp(nothing, nothing, nothing, nothing),
-        FeedbackApp(nothing, nothing, nothing).routes(),
+        FeedbackApp(nothing, nothing, nothing, nothing).routes(),
     ).routes
 
     assert documented_routes("data") == real_routes(data)

@@ -17,7 +17,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -27,7 +26,6 @@ from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
 from server.errors import FeedbackBusy, StoreUnavailable
-from server.monitoring import realised_report
 from server.monitoring.joining import Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
@@ -283,41 +281,6 @@ class Feedback:
         since = self.since_hour()
         self.series = {key: one for key, one in self.series.items() if key.hour >= since}
         self.predictions.forget_unloaded()
-
-    # What it says.
-
-    async def report(
-        self, model: str, live: str | None, estimated: Mapping[str, object]
-    ) -> dict[str, Any]:
-        """Return what labels say of a model, beside what is `estimated`, by version.
-
-        Raises:
-            StoreUnavailable: counts cannot be read now.
-
-        """
-        now = self._clock()
-        work = feedback_work.work_of_series(self.since_hour(), model)
-        series = await self._store.run(work)
-        told = await asyncio.to_thread(
-            realised_report.describe_versions, series, now, self.keep_seconds
-        )
-        pairs = {pair: counts for pair, counts in self.pairs.items() if pair[0].model == model}
-        return {
-            "model": model,
-            "live": live,
-            "generated_seconds": now,
-            "versions": [
-                {
-                    "version": of.version,
-                    "is_live": of.version == live,
-                    "estimated": estimated.get(of.version),
-                    **version,
-                }
-                for of, version in sorted(told.items())
-            ],
-            "pairs": realised_report.describe_pairs(pairs),
-            "warnings": realised_report.warnings(series, live),
-        }
 
     def paired(self, live: Version, candidate: Version) -> PairedCounts:
         """Return who was right where both versions answered a row, by first labels."""

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from server.controlplane.feedback import Feedback
 from server.controlplane.feedback_work import Answer
 from server.controlplane.known import KnownModel
+from server.controlplane.realised_view import RealisedView
 from server.errors import BadJson, InvalidRequest
 from server.http_app import json_response, read_body
 
@@ -30,14 +31,16 @@ class FeedbackApp:
     def __init__(
         self,
         feedback: Feedback,
+        view: RealisedView,
         find: Callable[[str], KnownModel],
         estimated: Callable[[str], Mapping[str, object]],
     ) -> None:
-        """Take labels for `feedback`; `find` raises for unknown models.
+        """Take labels for `feedback`; `view` tells performance, `find` raises for unknown models.
 
         `estimated` tells the performance of a model's versions as it is estimated without labels.
         """
         self._feedback = feedback
+        self._view = view
         self._find = find
         self._estimated = estimated
 
@@ -51,7 +54,7 @@ class FeedbackApp:
         """Return what labels say of a model, beside what is estimated without them."""
         model = self._find(request.path_params["model"])
         estimated = self._estimated(model.name)
-        report = await self._feedback.report(model.name, model.route.live, estimated)
+        report = await self._view.report(model.name, model.route.live, estimated)
         return json_response(report)
 
     def routes(self) -> list[BaseRoute]:

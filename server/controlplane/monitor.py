@@ -16,7 +16,7 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -30,8 +30,10 @@ from server.controlplane.monitor_metrics import MonitorSources
 from server.controlplane.monitor_report import drift_report
 from server.controlplane.watched import Watched
 from server.errors import MonitoringOff, VersionNotFound
-from server.monitoring.drift import Limits
+from server.monitoring.cohorts import Baseline, baseline_of
+from server.monitoring.drift import Limits, Reading
 from server.monitoring.fitting import differences
+from server.monitoring.locating import Version
 from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.monitoring.report import performance
@@ -77,6 +79,8 @@ class Monitor:
         self._pace = Pace(settings.monitor_window_rows, settings.monitor_window_seconds)
         self._flush_due = 0.0
         self._is_settled = is_settled
+        self.realised: Callable[[Version, Baseline | None], Sequence[Reading]] | None = None
+        """Tells what labels say of a live version, held to its reference; None without labels."""
         self._there: frozenset[Key] = frozenset()
         """Versions in the repository when others were last forgotten."""
 
@@ -250,10 +254,14 @@ class Monitor:
         plan = self._plans().get(watched.model)
         is_live = plan is not None and plan.live == watched.version
         events = observer.judge_volume(now, is_live=is_live)
+        if is_live and self.realised is not None:
+            of = Version(watched.model, watched.version, watched.digest)
+            readings = self.realised(of, baseline_of(observer.profile.score))
+            events += observer.judge_realised(readings, now)
         if observer.tick(now):
             question = observer.question(now)
-            readings = await asyncio.to_thread(question.answer)
-            events += observer.step(question, readings, now)
+            found = await asyncio.to_thread(question.answer)
+            events += observer.step(question, found, now)
         for event in events:
             self.keeper.note((watched.model, watched.version), observer.profile, event, now)
 

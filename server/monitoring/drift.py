@@ -44,8 +44,9 @@ MIN_ACCURACY_LOSS = 0.02
 MOST_JUDGED = 100
 """Columns that get a verdict in one evaluation; when more have moved, they come in turn."""
 
-EXTRA_TESTS = 2
-"""What is tested of a version beside its columns: all of them together, and its performance."""
+EXTRA_TESTS = 3
+"""What is tested of a version beside its columns: all of them together, its performance as it is
+estimated, and as labels have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ FORGOTTEN_SECONDS = (LONG_CELLS + 1) * HOUR_SECONDS
 
 WINDOW_NAMES = (*map(str, WINDOW_LENGTHS), "day")
 
+LABELS_WINDOW = len(WINDOW_NAMES) + 1
+"""The number by which readings of labels go; cumulative sums are before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -253,6 +256,10 @@ class Observer:
         reading = Reading(0, rule.min_rows, now, rule.alpha ** min(reach, 1.0), reach, words)
         return self._step({(Rule.VOLUME, WHOLE): [reading]}, now)
 
+    def judge_realised(self, readings: Sequence[Reading], now: float) -> list[AlertEvent]:
+        """Take in what labels say of accuracy."""
+        return self._step({(Rule.REALISED, WHOLE): readings}, now) if readings else []
+
     def _step(self, readings: Readings, now: float) -> list[AlertEvent]:
         self.alerts, events = step_alerts(self.alerts, readings, self.judge.rule, now)
         for key, alert in list(self.alerts.items()):
@@ -305,7 +312,7 @@ class Observer:
             dict(self.alerts),
             self.extremes,
             {place: words.copy() for place, words in self.novel_words.items()},
-            (*WINDOW_NAMES, "cumulative"),
+            (*WINDOW_NAMES, "cumulative", "labels"),
         )
 
     # Over a restart.

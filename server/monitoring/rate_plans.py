@@ -47,6 +47,8 @@ class Rule(StrEnum):
     """Many columns have moved a little, together."""
     PERFORMANCE = "performance"
     """The model is expected to be right less often, by what its score says."""
+    REALISED = "realised"
+    """The model is right less often than it was, by the labels that have come."""
 
 
 @dataclass(frozen=True, slots=True)

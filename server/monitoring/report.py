@@ -37,8 +37,8 @@ MEASURED_WINDOW = 2
 """Position of the window that measures are of: neither a moment nor a day."""
 
 PLAINEST = (
-    *(Rule.PERFORMANCE, Rule.VOLUME, Rule.SCALE, Rule.TYPE, Rule.NOVEL, Rule.MISSING),
-    *(Rule.RANGE, Rule.DRIFT, Rule.MULTIVARIATE),
+    *(Rule.REALISED, Rule.PERFORMANCE, Rule.VOLUME, Rule.SCALE, Rule.TYPE, Rule.NOVEL),
+    *(Rule.MISSING, Rule.RANGE, Rule.DRIFT, Rule.MULTIVARIATE),
 )
 """Rules in the order in which they are told: what names a cause comes first."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from server.controlplane.feedback_app import MAX_FEEDBACK_BYTES, MAX_ITEMS, FeedbackApp
 from server.controlplane.known import KnownModel
+from server.controlplane.realised_view import RealisedView
 from server.errors import ModelNotFound
 from server.http_app import starlette_app
 from tests.support.predicted import MODEL, FeedbackRig, item
@@ -29,7 +30,8 @@ def run(tmp_path: Path, scenario: Scenario, **settings: Any) -> None:
                 raise ModelNotFound(f"model '{name}' is not found")
             return rig.models[name]
 
-        app = FeedbackApp(rig.feedback, find, lambda _: {"1": {"assumption": "none"}})
+        view = RealisedView(rig.feedback, rig.store, lambda: rig.now)
+        app = FeedbackApp(rig.feedback, view, find, lambda _: {"1": {"assumption": "none"}})
         transport = httpx.ASGITransport(starlette_app(app.routes()))
         writing = asyncio.create_task(rig.feedback.run())
         async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:

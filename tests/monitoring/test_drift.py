@@ -150,7 +150,7 @@ def test_a_slow_shift_is_read_from_the_sums() -> None:
 
 def test_the_budget_is_shared_by_columns_and_windows() -> None:
     """Twice the columns, or the windows, halve what one test may claim; more alarms allow more."""
-    one, two = (Judge(normal_profile(columns, 500), Limits(), 5) for columns in (2, 7))
+    one, two = (Judge(normal_profile(columns, 500), Limits(), 5) for columns in (2, 8))
     many = Judge(normal_profile(2, 500), Limits(alarms_per_month=10.0), 5)
     windows = Judge(normal_profile(2, 500), Limits(), 11)
 
