@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from server.child import Channel, run_child
 from server.controlplane import (
     exposition,
+    release_metrics,
     release_reading,
     store_keeping,
     store_metrics,
@@ -262,6 +263,7 @@ class Control:
             *store_metrics.collect(self._store.health),
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
+            *release_metrics.collect(self._releases, self._keeper, self._catalog.models.keys()),
         ]
 
     # What workers say.
