@@ -49,6 +49,7 @@ ONLY_IN = {
         "controlplane/monitor_counters.py",
         "controlplane/monitor_metrics.py",
         "controlplane/page.py",
+        "controlplane/release_metrics.py",
         "controlplane/shadow_metrics.py",
         "controlplane/store_metrics.py",
     },
@@ -80,6 +81,7 @@ ONLY_IN = {
         "dataplane/app.py",
         "controlplane/app.py",
         "controlplane/feedback_app.py",
+        "controlplane/release_app.py",
     },
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
     "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
