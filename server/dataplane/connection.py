@@ -43,7 +43,7 @@ class DataConnection(Connection):
         if reader.has_noted and not self._read_headers(exchange, target):
             return
         headers = exchange.headers
-        if target.split is not None or headers.model_version is not None:
+        if target.split is not None or (reader.has_noted and headers.model_version is not None):
             version = target.served.version if target.is_named else None
             try:
                 target = plane.choose(target.served.model, version, headers)

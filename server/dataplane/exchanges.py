@@ -37,11 +37,11 @@ class HotExchange(Call):
 
     def answered_json(self, body: bytes) -> None:
         """Write an answer that is all JSON: for most requests, a join of ready parts."""
-        if self.headers is not PLAIN or self.close:
-            self.answered(InferAnswer(body))
-            return
         connection = self.connection
         plane = connection.plane
+        if self.close or (self.headers is not PLAIN and self._asks_more(len(body))):
+            self.answered(InferAnswer(body))
+            return
         self.response = b"%b%d%b%x%b%b" % (
             plane.json_ok_prefix(connection.server_state.default_headers),
             len(body),
@@ -51,6 +51,21 @@ class HotExchange(Call):
             body,
         )
         connection.advance()
+
+    def _asks_more(self, size: int) -> bool:
+        """Whether anything that the headers ask for shows in an answer of this size.
+
+        Most HTTP libraries accept a compressed answer, and most answers are too small for one.
+        """
+        headers = self.headers
+        return (
+            headers.request_id is not None
+            or headers.prediction_id is not None
+            or (
+                headers.accept_encoding != b""
+                and size >= self.connection.plane.settings.compress_min_bytes
+            )
+        )
 
     def answered(self, answer: InferAnswer | Exception) -> None:
         """Write the answer's bytes, and let the connection send them when it is their turn."""

@@ -133,7 +133,12 @@ def test_the_short_way_writes_what_the_general_one_does() -> None:
         return responses
 
     for close in (False, True):
-        for headers in (None, InferHeaders(request_id="me")):
+        for headers in (
+            None,
+            InferHeaders(request_id="me"),
+            InferHeaders(prediction_id="order:17"),
+            InferHeaders(accept_encoding=b"gzip", routing_key=b"user"),
+        ):
             general, short = asyncio.run(play(close=close, headers=headers))
             assert general == short
             assert general is not None
