@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
-from server.errors import VersionNotFound
+from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
 from server.release.compatible import difference
 from server.release.route import ReleaseRoute
@@ -40,6 +40,26 @@ def candidate(
         incompatible=_incompatible(model, version, route),
         unproven=tuple(unproven),
     )
+
+
+def check_way_back(model: KnownModel, route: ReleaseRoute, fleet: Fleet) -> None:
+    """See that the previous version can be served: what cannot would be taken back at once.
+
+    Raises:
+        ReleaseRefused: it cannot.
+
+    """
+    if route.previous is None:
+        return
+    try:
+        problem = candidate(model, route.previous, route, fleet).problem
+    except VersionNotFound:
+        problem = "it is not in the repository any more"
+    if problem:
+        missing = [f"version '{route.previous}' cannot be served: {problem}"]
+        raise ReleaseRefused(
+            f"model '{model.name}': cannot roll back: {missing[0]}", missing=missing
+        )
 
 
 def _problem(model: KnownModel, version: str) -> str:

@@ -21,7 +21,7 @@ import structlog
 
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
-from server.controlplane.release_candidates import candidate
+from server.controlplane.release_candidates import candidate, check_way_back
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.errors import (
     IdempotencyConflict,
@@ -169,8 +169,8 @@ class Releases:
         if model not in self._models and before.live is None:
             raise ModelNotFound(f"model '{model[:128]}' is not in the repository")
         expect(before, wish.expected)
-        if action.verb is Verb.ROLLBACK and wish.expected is None:
-            refuse_second_rollback(before)
+        if action.verb is Verb.ROLLBACK:
+            self._check_way_back(before, is_looked_at=wish.expected is not None)
         asked = Asked(wish.actor, wish.reason, self._clock())
         after = carry_out(before, action, self._candidate(before, action), asked)
         if action.verb is Verb.PROMOTE:
@@ -304,6 +304,13 @@ class Releases:
             raise ModelNotFound(f"model '{route.model}' is not in the repository")
         unproven = self.unproven(model.name, action.version) if action.verb is Verb.PROMOTE else ()
         return candidate(model, action.version, route, self._fleet, unproven)
+
+    def _check_way_back(self, route: ReleaseRoute, *, is_looked_at: bool) -> None:
+        if not is_looked_at:
+            refuse_second_rollback(route)
+        model = self._models.get(route.model)
+        if model is not None:  # Else the repository has not been looked at yet.
+            check_way_back(model, route, self._fleet)
 
     def _preferred_to(self, route: ReleaseRoute) -> list[str]:
         """Return the digests of versions that would take over from what an operator promoted."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from server.controlplane.known import KnownModel
-from server.controlplane.release_candidates import candidate
-from server.errors import VersionNotFound
+from server.controlplane.release_candidates import candidate, check_way_back
+from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
 from server.release.route import ReleaseRoute
 from server.repository.verification import Verdict
@@ -96,3 +96,18 @@ def test_tensors_are_held_to_those_of_the_live_version() -> None:
     renamed = Signature((replace(spec, name="z"),), ())
     model.versions["2"].verdict = replace(verdict, signature=renamed)
     assert facts(model).incompatible == ("input 'x' is called 'z'",)
+
+
+def test_there_is_a_way_back_to_what_can_be_served() -> None:
+    """A previous version that is broken or gone is no help, and its fault is told."""
+    model = known("m", v1="aa", v2="bb")
+    fleet = FullFleet({"m": model})
+    route = replace(LIVE, previous="2", previous_digest="bb")
+    check_way_back(model, LIVE, fleet)
+    check_way_back(model, route, fleet)
+
+    model.failures["2"] = Failure("bb", "no memory")
+    with pytest.raises(ReleaseRefused, match="version '2' cannot be served: no memory"):
+        check_way_back(model, route, fleet)
+    with pytest.raises(ReleaseRefused, match="version '3' cannot be served: it is not in the rep"):
+        check_way_back(model, replace(route, previous="3"), fleet)
