@@ -220,6 +220,30 @@ def classifier(boundary: float = 0.0) -> bytes:
     )
 
 
+def nan_classifier() -> bytes:
+    """Answer as `classifier` is asked: the right labels, and probabilities that are NaN."""
+    return model(
+        [
+            helper.make_node("ReduceSum", ["x", "one"], ["total"], keepdims=1),
+            helper.make_node("Mul", ["total", "lost"], ["nothing"]),
+            helper.make_node("Concat", ["nothing", "nothing"], ["probabilities"], axis=1),
+            helper.make_node("Greater", ["total", "zero"], ["above"]),
+            helper.make_node("Cast", ["above"], ["labels"], to=TensorProto.INT64),
+            helper.make_node("Squeeze", ["labels", "one"], ["label"]),
+        ],
+        [tensor("x", FLOAT, ("N", 2))],
+        [
+            tensor("label", TensorProto.INT64, ("N",)),
+            tensor("probabilities", FLOAT, ("N", 2)),
+        ],
+        {
+            "one": np.ones(1, np.int64),
+            "zero": np.zeros(1, np.float32),
+            "lost": np.full(1, np.nan, np.float32),
+        },
+    )
+
+
 def rooted() -> bytes:
     """Answer with the root of x, which is NaN below zero."""
     return model(
