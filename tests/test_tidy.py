@@ -45,6 +45,7 @@ ONLY_IN = {
     "prometheus_client": {
         "controlplane/check_metrics.py",
         "controlplane/exposition.py",
+        "controlplane/feedback_metrics.py",
         "controlplane/gate_metrics.py",
         "controlplane/monitor_counters.py",
         "controlplane/monitor_metrics.py",

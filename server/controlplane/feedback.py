@@ -115,6 +115,11 @@ class Feedback:
         """Labels that wait for their predictions."""
         return len(self._early)
 
+    @property
+    def waiting_items(self) -> int:
+        """Labels that wait for the store."""
+        return self._waiting_items
+
     # Labels.
 
     async def submit(self, values: Sequence[object]) -> list[Answer]:

@@ -20,21 +20,25 @@ from prometheus_client.metrics_core import Metric
 from server.child import Channel, run_child
 from server.controlplane import (
     exposition,
+    feedback_metrics,
     release_metrics,
     release_reading,
     store_keeping,
     store_metrics,
 )
-from server.controlplane.app import MAX_BODY_BYTES, ControlApp, build_app
+from server.controlplane.app import ControlApp, build_app
 from server.controlplane.catalog import Catalog
 from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.exposition import Sources
+from server.controlplane.feedback import Feedback
+from server.controlplane.feedback_app import MAX_FEEDBACK_BYTES, FeedbackApp
 from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.realised_view import RealisedView
 from server.controlplane.release_app import ReleaseApp
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.release_operations import ReleaseOperations
@@ -103,6 +107,11 @@ class Control:
             lambda: self._router.state.models,
             lambda: self._router.is_settled,
         )
+        self._feedback = Feedback(
+            settings, self._store, self._catalog.models, lambda: self._router.state.models
+        )
+        self._realised = RealisedView(self._feedback, self._store)
+        self._monitor.realised = self._realised.readings
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
         self._release_operations = ReleaseOperations(
@@ -114,12 +123,20 @@ class Control:
             self._catalog.models,
         )
         self._release_operations.mismatches = self._feed.mismatches
-        self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_BODY_BYTES}))
+        self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
         self._server = _Server(
             uvicorn.Config(
                 build_app(
                     ControlApp(self._operations, self._collect, self._is_ready, self._monitor),
-                    ReleaseApp(self._release_operations).routes(),
+                    [
+                        *ReleaseApp(self._release_operations).routes(),
+                        *FeedbackApp(
+                            self._feedback,
+                            self._realised,
+                            self._operations.find,
+                            self._monitor.estimated,
+                        ).routes(),
+                    ],
                 ),
                 http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",
@@ -152,6 +169,7 @@ class Control:
                 self._keeper.run(),
                 self._notify(),
                 self._watch_rows(),
+                self._join_labels(),
                 self._mirror(),
             )
         ]
@@ -166,6 +184,7 @@ class Control:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._monitor.close()
+                await self._feedback.close()
                 await self._store.close()
         return 0
 
@@ -204,6 +223,10 @@ class Control:
     async def _watch_rows(self) -> None:
         await self._until_ready_or_late()
         await self._monitor.run()
+
+    async def _join_labels(self) -> None:
+        await self._until_ready_or_late()
+        await self._feedback.run()
 
     async def _mirror(self) -> None:
         await self._until_ready_or_late()
@@ -263,6 +286,7 @@ class Control:
             *store_metrics.collect(self._store.health),
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
+            *feedback_metrics.collect(self._feedback),
             *release_metrics.collect(self._releases, self._keeper, self._catalog.models.keys()),
         ]
 
@@ -281,6 +305,7 @@ class Control:
         records = record.decode(message)
         self._totals.take_records(records)
         self._monitor.take(records)
+        self._feedback.take(records)
         self._feed.take(records, message)
 
     async def answer(self, message: memoryview) -> bytes:
