@@ -142,6 +142,7 @@ PURE = (
     "controlplane/shadow_throttle.py",
     "controlplane/statistics.py",
     "dataplane/batch_columns.py",
+    "dataplane/mirroring.py",
     "dataplane/numbering.py",
     "dataplane/routes.py",
     "dataplane/served.py",
