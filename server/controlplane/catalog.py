@@ -10,7 +10,7 @@ Lifetime: `watch` is one task for the life of control.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 import watchfiles
@@ -28,6 +28,14 @@ log = structlog.get_logger()
 
 _RETRY_SECONDS = 0.2
 
+Guard = Callable[[KnownModel, str, str], Awaitable[str]]
+"""Says why files of a digest may not take the place of what a version is now; nothing if they may.
+"""
+
+
+async def _anything_goes(_model: KnownModel, _version: str, _digest: str) -> str:
+    return ""
+
 
 class Catalog:
     """All known models."""
@@ -42,6 +50,7 @@ class Catalog:
         """Why the repository itself cannot be read, if it cannot."""
         self.loads: Counter[tuple[str, str]] = Counter()
         """Finished checks by model and outcome."""
+        self.guard: Guard = _anything_goes
         self._settings = settings
         self._defaults = ModelSettings(
             **{name: getattr(settings, name) for name in ModelSettings.model_fields}
@@ -212,6 +221,9 @@ class Catalog:
             return
         try:
             accepted = await self._intake.accept(known.folder, model.setup)
+            refusal = await self.guard(model, version, accepted.plan.digest)
+            if refusal:
+                raise ModelInvalid(refusal, fix="put the new files in the folder of a new version")
         except ModelInvalid as error:
             known.error, known.fix = str(error), error.fix
             self.loads[model.name, "failed"] += 1

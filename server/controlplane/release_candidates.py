@@ -13,6 +13,7 @@ from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
 from server.release.compatible import difference
 from server.release.route import ReleaseRoute
+from server.repository.policy import kept_previous
 
 
 def candidate(
@@ -60,6 +61,28 @@ def check_way_back(model: KnownModel, route: ReleaseRoute, fleet: Fleet) -> None
         raise ReleaseRefused(
             f"model '{model.name}': cannot roll back: {missing[0]}", missing=missing
         )
+
+
+def other_files(
+    model: KnownModel, route: ReleaseRoute, version: str, digest: str, now_seconds: float
+) -> str:
+    """Say why files may not take the place of a version's: the release names others under it.
+
+    With `release = latest` they may, as everything that is new does.
+    """
+    if model.setup is None or model.setup.settings.release == "latest":
+        return ""
+    keep_seconds = model.setup.settings.keep_previous_seconds
+    previous = kept_previous(route, now_seconds=now_seconds, keep_previous_seconds=keep_seconds)
+    canary = route.canary
+    for part, name, named in (
+        ("live", route.live, route.live_digest),
+        ("kept to be rolled back to", previous, route.previous_digest),
+        ("the canary", canary and canary.version, canary and canary.digest),
+    ):
+        if name == version and named != digest:
+            return f"version '{version}' is {part}, with other files"
+    return ""
 
 
 def _problem(model: KnownModel, version: str) -> str:

@@ -8,10 +8,14 @@ Lifetime: `read` is one task, which ends when the store has been read.
 """
 
 import asyncio
+import time
 from pathlib import Path
 
 import structlog
 
+from server.controlplane.catalog import Guard
+from server.controlplane.known import KnownModel
+from server.controlplane.release_candidates import other_files
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
 from server.errors import StoreUnavailable
@@ -28,7 +32,7 @@ async def read(releases: Releases, keeper: ReleaseKeeper, state_dir: Path) -> No
     if not (state_dir / sqlite_file.FILE_NAME).exists():
         releases.take_stored({})
         return
-    releases.is_known = False
+    releases.known.clear()
     patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, releases.go_on_without)
     try:
         while True:
@@ -43,3 +47,13 @@ async def read(releases: Releases, keeper: ReleaseKeeper, state_dir: Path) -> No
                 return
     finally:
         patience.cancel()
+
+
+def guard(releases: Releases) -> Guard:
+    """Return what keeps files from taking the place of those that a release names."""
+
+    async def refusal(model: KnownModel, version: str, digest: str) -> str:
+        await releases.known.wait()
+        return other_files(model, releases.route(model.name), version, digest, time.time())
+
+    return refusal

@@ -101,8 +101,9 @@ class Releases:
         """Changes since control started, by model and verb."""
         self.last: dict[str, Change] = {}
         """The newest change of each model since control started."""
-        self.is_known = True
-        """Whether it may be acted upon: the store has been read, or was waited for long enough."""
+        self.known = asyncio.Event()
+        """Set when it may be acted upon: the store has been read, or waited for long enough."""
+        self.known.set()
         self._models = models
         self._fleet = fleet
         self._keeper = keeper
@@ -119,6 +120,11 @@ class Releases:
     def route(self, model: str) -> ReleaseRoute:
         """Return the release state of a model; of generation 0 if it has none."""
         return self._routes.get(model) or ReleaseRoute(model)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what is here may be acted upon."""
+        return self.known.is_set()
 
     @property
     def routes(self) -> Mapping[str, ReleaseRoute]:
@@ -150,7 +156,7 @@ class Releases:
 
     def go_on_without(self) -> None:
         """Act upon what is here: there is no more to be had, or not for now."""
-        self.is_known = True
+        self.known.set()
         self._changed()
 
     # Changes.

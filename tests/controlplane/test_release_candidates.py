@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from server.controlplane.known import KnownModel
-from server.controlplane.release_candidates import candidate, check_way_back
+from server.controlplane.release_candidates import candidate, check_way_back, other_files
 from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
-from server.release.route import ReleaseRoute
+from server.release.route import Canary, ReleaseRoute
 from server.repository.verification import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 from server.wire.status import Failure
@@ -111,3 +111,37 @@ def test_there_is_a_way_back_to_what_can_be_served() -> None:
         check_way_back(model, route, fleet)
     with pytest.raises(ReleaseRefused, match="version '3' cannot be served: it is not in the rep"):
         check_way_back(model, replace(route, previous="3"), fleet)
+
+
+def test_files_that_a_release_names_are_not_replaced_under_their_number() -> None:
+    """What was promoted is what answers; new files need a new number, unless all that is new may.
+
+    A previous version is free again when it is not kept any more.
+    """
+    route = ReleaseRoute(
+        "m",
+        3,
+        live="2",
+        live_digest="bb",
+        live_since_seconds=100.0,
+        previous="1",
+        previous_digest="aa",
+        canary=Canary("3", "cc", (100,), 0, 0.0, "1", "salt"),
+    )
+    manual, latest = known("m", v1="aa"), known("m", v1="aa")
+    assert manual.setup is not None
+    settings = manual.setup.settings
+    changed = settings.model_copy(update={"release": "manual", "keep_previous_seconds": 60.0})
+    manual.setup = replace(manual.setup, settings=changed)
+
+    for version, digest, part in (
+        ("1", "aa", "kept to be rolled back to"),
+        ("2", "bb", "live"),
+        ("3", "cc", "the canary"),
+    ):
+        words = f"version '{version}' is {part}, with other files"
+        assert other_files(manual, route, version, "new", 150.0) == words
+        assert other_files(manual, route, version, digest, 150.0) == ""
+        assert other_files(latest, route, version, "new", 150.0) == ""
+    assert other_files(manual, route, "4", "new", 150.0) == ""
+    assert other_files(manual, route, "1", "new", 160.0) == ""

@@ -9,6 +9,8 @@ from server.controlplane import release_reading
 from server.controlplane.releases import Wish
 from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute
+from tests.support import models
+from tests.support.control import Control, ToldWorker, running_control
 from tests.support.fake_worker import known
 from tests.support.releases import ReleaseBench, release_bench
 
@@ -81,5 +83,25 @@ def test_a_store_that_cannot_be_read_is_not_waited_for(
             bench.store.may_go.set()
             await task
             assert bench.releases.route("m") == STORED
+
+    asyncio.run(main())
+
+
+def test_files_that_a_release_names_stay_what_is_served(repository: Path) -> None:
+    """New files under the live version's number are refused, and the index says what to do."""
+    models.put(repository, "m", 1, models.affine(offset=1))
+
+    async def play(control: Control) -> None:
+        before = control.row("m")["digest"]
+        models.put(repository, "m", 1, models.affine(offset=2))
+        await control.look()
+        row = control.row("m")
+        assert (row["state"], row["live"], row["digest"]) == ("READY", True, before)
+        assert "version '1' is live, with other files" in row["reason"]
+        assert row["fix"] == "put the new files in the folder of a new version"
+
+    async def main() -> None:
+        async with running_control(repository, ToldWorker(0), release="manual") as control:
+            await play(control)
 
     asyncio.run(main())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from server.config import Settings
+from server.controlplane import release_reading
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
 from server.controlplane.fleet import Fleet
@@ -104,6 +105,7 @@ class Control:
             self.catalog.models, self.fleet, self.keeper, lambda: self.router.note()
         )
         self.router = Router(self.catalog.models, self.fleet, self.settings, self.releases)
+        self.catalog.guard = release_reading.guard(self.releases)
         self.release_operations = ReleaseOperations(
             self.settings,
             self.releases,
