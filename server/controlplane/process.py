@@ -114,6 +114,7 @@ class Control:
         self._monitor.realised = self._realised.readings
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
+        self._catalog.guard = release_reading.guard(self._releases)
         self._release_operations = ReleaseOperations(
             settings,
             self._releases,
