@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from server.child import Channel, run_child
 from server.controlplane import (
     exposition,
+    gate_metrics,
     feedback_metrics,
     release_metrics,
     release_reading,
@@ -40,6 +41,8 @@ from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.realised_view import RealisedView
 from server.controlplane.release_app import ReleaseApp
+from server.controlplane.release_controller import ReleaseController
+from server.controlplane.release_judge import Judge
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.release_operations import ReleaseOperations
 from server.controlplane.releases import Releases
@@ -124,6 +127,10 @@ class Control:
             self._catalog.models,
         )
         self._release_operations.mismatches = self._feed.mismatches
+        self._judge = Judge(self._catalog.models, self._releases.route, self._book)
+        self._releases.unproven = self._judge.unproven
+        self._controller = ReleaseController(self._releases, self._judge, self._book, self._totals)
+        self._release_operations.gates = self._controller.report
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
         self._server = _Server(
             uvicorn.Config(
@@ -172,6 +179,7 @@ class Control:
                 self._watch_rows(),
                 self._join_labels(),
                 self._mirror(),
+                self._go_on(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -185,6 +193,7 @@ class Control:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._monitor.close()
+                await self._controller.close()
                 await self._feedback.close()
                 await self._store.close()
         return 0
@@ -237,6 +246,10 @@ class Control:
         self._feed.start()
         await self._feed.run()
 
+    async def _go_on(self) -> None:
+        await self._until_ready_or_late()
+        await self._controller.run()
+
     async def _until_ready_or_late(self) -> None:
         """Wait until all is served, or until that takes too long to wait for."""
         with contextlib.suppress(TimeoutError):
@@ -287,6 +300,7 @@ class Control:
             *store_metrics.collect(self._store.health),
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
+            *gate_metrics.collect(self._judge, self._releases.routes, self._controller.obstacles),
             *feedback_metrics.collect(self._feedback),
             *release_metrics.collect(self._releases, self._keeper, self._catalog.models.keys()),
         ]

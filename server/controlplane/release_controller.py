@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -79,6 +79,10 @@ class ReleaseController:
             except Exception:  # The next second tries again; nothing else depends on this task.
                 log.exception("release_controller_failed")
             await asyncio.sleep(TICK_SECONDS)
+
+    def report(self, model: str) -> dict[str, Any]:
+        """Return what all gates of a model say, and what is in the way of what would follow."""
+        return self._judge.report(model) | {"waits_for": self.obstacles.get(model, "")}
 
     async def close(self) -> None:
         """Write what is left."""

@@ -38,6 +38,7 @@ def test_a_good_version_becomes_live_by_itself(tmp_path: Path) -> None:
         assert last.reason == "all gates pass, at the last step of the canary"
         assert last.evidence["canary"]["verdict"] == "pass"
         assert bench.controller.obstacles == {}
+        assert bench.controller.report("m")["waits_for"] == ""
 
     play(tmp_path, two_versions("automatic"), scenario)
 
@@ -165,6 +166,7 @@ def test_what_stands_in_the_way_is_told_and_asked_again(tmp_path: Path) -> None:
         bench.bench.fleet.missing.add(("m", "2"))
         await bench.pass_seconds(12)
         assert "it is not loaded by every worker" in bench.controller.obstacles["m"]
+        assert bench.controller.report("m")["waits_for"] == bench.controller.obstacles["m"]
         assert bench.route.canary is None
         bench.bench.fleet.missing.clear()
         bench.bench.store.is_broken = True
