@@ -164,6 +164,7 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status == 504
     odd = {"inputs": [{**row, "data": [25.0] * 10}]}
     assert call(f"{gateway.data}/v2/models/diabetes/infer", odd).status == 200
+    _start_shadow(gateway)
 
     def families() -> dict[str, Metric]:
         _send_people(gateway, 4.0)
@@ -177,6 +178,17 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     )
     result: dict[str, Metric] = eventually(families)
     return result
+
+
+def _start_shadow(gateway: Gateway) -> None:
+    """Have one more model, whose second version is a shadow."""
+    folder = gateway.state_dir.parent / "models" / "shadowed"
+    for version in ("1", "2"):
+        shutil.copytree(ROOT / "models" / "digits" / "1", folder / version)
+    (folder / "model.toml").write_text('release = "manual"\nversion_policy = "specific:1"\n')
+    body = {"version": "2", "actor": "a test"}
+    url = f"{gateway.control}/v1/models/shadowed/release/shadow"
+    eventually(lambda: call(url, body).status == 200)
 
 
 def _send_people(gateway: Gateway, bmi: float) -> bool:

@@ -20,10 +20,11 @@ from prometheus_client.metrics_core import Metric
 from server.child import Channel, run_child
 from server.controlplane import (
     exposition,
-    gate_metrics,
     feedback_metrics,
+    gate_metrics,
     release_metrics,
     release_reading,
+    shadow_metrics,
     store_keeping,
     store_metrics,
 )
@@ -193,8 +194,8 @@ class Control:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._monitor.close()
-                await self._controller.close()
                 await self._feedback.close()
+                await self._controller.close()
                 await self._store.close()
         return 0
 
@@ -300,8 +301,9 @@ class Control:
             *store_metrics.collect(self._store.health),
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
-            *gate_metrics.collect(self._judge, self._releases.routes, self._controller.obstacles),
             *feedback_metrics.collect(self._feedback),
+            *shadow_metrics.collect(self._feed),
+            *gate_metrics.collect(self._judge, self._releases.routes, self._controller.obstacles),
             *release_metrics.collect(self._releases, self._keeper, self._catalog.models.keys()),
         ]
 
