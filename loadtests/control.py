@@ -1,6 +1,7 @@
 """Calls to the control port, for scenarios that change what is served."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -34,6 +35,16 @@ class Control:
     def rollback(self, model: str) -> tuple[int, Any]:
         """Bring the previous version back."""
         return self.post(f"/v1/models/{model}/release/rollback", {})
+
+    def first_live(self, model: str) -> str:
+        """Wait until a model's release has begun; return its live version."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            status, answer = self.get(f"/v1/models/{model}/release")
+            if status == 200 and answer["generation"]:
+                return str(answer["live"])
+            time.sleep(0.02)
+        raise SystemExit(f"the release of model {model} did not begin")
 
     def load(self, model: str, config: dict[str, Any]) -> tuple[int, Any]:
         """Load a model with Triton's configuration."""

@@ -69,6 +69,8 @@ def _once(scratch: Path, delay: float, live: str | None, found: Found) -> str:
     with _gateway(scratch, control) as target:
         now = _live(target.port)
         found.ready_seconds.append(time.perf_counter() - started)
+        if live is None:
+            now = control.first_live("adder")
         if live is not None and now not in live.split(" or "):
             found.wrong.append(f"version {now} is live, expected {live}")
         other = "2" if now == "1" else "1"

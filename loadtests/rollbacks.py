@@ -10,6 +10,7 @@ import http.client
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -110,14 +111,9 @@ def _round() -> Round:
         target = stack.enter_context(
             targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags)
         )
-        _until_known(control)
-        stop, lock = threading.Event(), threading.Lock()
-        threads = [
-            threading.Thread(target=_ask, args=(target.port, stop, lock, done.asked))
-            for _ in range(CLIENTS)
-        ]
-        for thread in threads:
-            thread.start()
+        if control.first_live("hangs") != "1":
+            _expect(control.promote("hangs", "1"))
+        stack.enter_context(_clients(target.port, done.asked))
         time.sleep(HANG_SECONDS)
         _expect(control.promote("hangs", "2"))
         time.sleep(HANG_SECONDS)
@@ -125,10 +121,24 @@ def _round() -> Round:
         _expect(control.rollback("hangs"))
         done.returned = time.perf_counter()
         time.sleep(WATCH_SECONDS)
+    return done
+
+
+@contextlib.contextmanager
+def _clients(port: int, asked: list[Asked]) -> Iterator[None]:
+    """Ask without a pause until the block ends."""
+    stop, lock = threading.Event(), threading.Lock()
+    threads = [
+        threading.Thread(target=_ask, args=(port, stop, lock, asked)) for _ in range(CLIENTS)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
         stop.set()
         for thread in threads:
             thread.join()
-    return done
 
 
 def _ask(port: int, stop: threading.Event, lock: threading.Lock, asked: list[Asked]) -> None:
@@ -195,19 +205,6 @@ def _model(*, hangs: bool) -> bytes:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
-
-
-def _until_known(control: Control) -> None:
-    """Wait until both versions are loaded, and have the first one answer."""
-    deadline = time.monotonic() + targets.START_SECONDS
-    while time.monotonic() < deadline:
-        status, rows = control.post("/v2/repository/index", {})
-        if status == 200 and all(row["state"] == "READY" for row in rows) and len(rows) == 2:
-            if not next(row["live"] for row in rows if row["version"] == "1"):
-                _expect(control.promote("hangs", "1"))
-            return
-        time.sleep(0.05)
-    raise SystemExit("the versions were not loaded")
 
 
 def _expect(change: tuple[int, dict[str, object]]) -> None:

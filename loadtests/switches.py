@@ -89,8 +89,8 @@ def _measure(switches: int, settings: str) -> str:
             target = stack.enter_context(
                 targets.tidegate(scratch, scratch / "models", 2, "tidegate", *flags)
             )
-            if settings:
-                _begin_with_the_first(control)
+            if settings and control.first_live("adder") != "1":
+                _expect_live(control.promote("adder", "1"), "1")
             url = f"http://127.0.0.1:{target.port}"
             started = time.perf_counter()
             with Clients(url, "/v2/models/adder/infer", BODY, checking(seen)) as clients:
@@ -129,12 +129,6 @@ def _by_release(control: Control, number: int) -> None:
     """Promote version 2, or roll back from it."""
     change = control.rollback("adder") if number % 2 else control.promote("adder", "2")
     _expect_live(change, "1" if number % 2 else "2")
-
-
-def _begin_with_the_first(control: Control) -> None:
-    _, answer = control.get("/v1/models/adder/release")
-    if answer["live"] != "1":
-        _expect_live(control.promote("adder", "1"), "1")
 
 
 def _expect_live(change: tuple[int, dict[str, object]], version: str) -> None:

@@ -77,7 +77,8 @@ def test_an_acknowledged_change_survives_the_death_of_everything(
     with start() as gateway:
         for version in ("1", "2"):
             until_loaded(gateway, version)
-        live = gateway.infer("m", ROW).json["model_version"]
+        release = f"{gateway.control}/v1/models/m/release"
+        live = eventually(lambda: call(release).json["generation"] and call(release).json["live"])
         other = "2" if live == "1" else "1"
         children = gateway.children().values()
 
