@@ -69,6 +69,7 @@ ONLY_IN = {
         "cli/plain.py",
         "cli/profile.py",
         "cli/profile_view.py",
+        "cli/release_view.py",
         "cli/summary.py",
     },
     "sqlalchemy": {

@@ -14,6 +14,7 @@ from server.cli.doctor import doctor
 from server.cli.drift import drift
 from server.cli.model import model_app
 from server.cli.profile import profile_app
+from server.cli.release import release_app
 from server.cli.serve import serve_command
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command("doctor")(doctor)
 app.command("drift")(drift)
 app.add_typer(model_app, name="model")
 app.add_typer(profile_app, name="profile")
+app.add_typer(release_app, name="release")
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import typer
@@ -17,24 +19,32 @@ from server.cli.plain import visible
 DEFAULT_URL = "http://127.0.0.1:8001"
 
 
-def post(url: str, path: str, body: dict[str, Any] | None = None, timeout: float = 300.0) -> Any:
+def post(
+    url: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    timeout: float = 300.0,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
     """Post JSON to the control port and return its answer; end the program if that fails."""
-    return _call(url, path, json.dumps(body or {}).encode(), timeout)
+    return _call(url, path, json.dumps(body or {}).encode(), timeout, headers)
 
 
 def get(url: str, path: str, timeout: float = 30.0) -> Any:
     """Return what the control port answers to a GET; end the program if that fails."""
-    return _call(url, path, None, timeout)
+    return _call(url, path, None, timeout, {})
 
 
-def _call(url: str, path: str, body: bytes | None, timeout: float) -> Any:
+def _call(
+    url: str, path: str, body: bytes | None, timeout: float, headers: Mapping[str, str]
+) -> Any:
     if not url.startswith(("http://", "https://")):
         _fail_for_address(url)
     try:
         request = urllib.request.Request(
             url.rstrip("/") + path,
             data=body,
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", **headers},
             method="GET" if body is None else "POST",
         )
         with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -71,9 +81,18 @@ def _fail_for_stranger(url: str) -> NoReturn:
 def _fail_with(error: urllib.error.HTTPError) -> NoReturn:
     try:
         answer = json.loads(error.read())
-        fail(str(answer["error"]), str(answer.get("fix", "")))
+        fail(str(answer["error"]), str(answer.get("fix", "")) or _after_a_race(answer))
     except (ValueError, KeyError, TypeError):
         fail(f"the control port answered with status {error.code}", "")
+
+
+def _after_a_race(answer: dict[str, Any]) -> str:
+    """Say what to look at if a release was changed by somebody else in the meantime."""
+    if "release" not in answer:
+        return ""
+    last = answer["release"]["last_change"]
+    by = f", after a {last['action']} by {last['actor']}" if last else ""
+    return f"version {answer['release']['live']} is live{by}; look again, then decide"
 
 
 def fail(what: str, fix: str) -> NoReturn:
