@@ -17,7 +17,7 @@ import orjson
 from server.errors import InvalidRequest
 from server.release.actions import AUTOMATIC, Action, Verb
 from server.release.checks import check_share, check_steps
-from server.release.route import ALL_BP, DEFAULT_STEPS
+from server.release.route import ALL_BP
 from server.repository.policy import POLICY, SYSTEM
 from server.store.keys import IdempotencyKey
 
@@ -57,6 +57,7 @@ class Call:
     """One call, understood."""
 
     action: Action
+    """A canary without steps means those of the model's settings."""
     actor: str
     reason: str
     expected: int | None
@@ -169,10 +170,11 @@ def _canary(members: Mapping[str, Any], version: str | None) -> Action:
         raise InvalidRequest("stop, next: expected one of them, got both")
     if stops or goes_on:
         return Action(Verb.STOP_CANARY if stops else Verb.NEXT_STEP)
-    steps = members.get("steps", list(DEFAULT_STEPS))
+    steps = members.get("steps", [])
     if not isinstance(steps, list):
         raise InvalidRequest(f"steps: expected a list of weights, got {str(steps)[:50]}")
-    check_steps(steps)
+    if "steps" in members:
+        check_steps(steps)
     needs_approval = _flag(members, "needs_approval")
     return Action(Verb.START_CANARY, version, steps=tuple(steps), needs_approval=needs_approval)
 

@@ -165,10 +165,21 @@ class ReleaseOperations:
         }
 
     def _completed(self, model: str, action: Action) -> Action:
-        """Return an action with the version that it can only mean: a promotion, the canary's."""
+        """Return an action with what it can only mean, and with what the model's settings say.
+
+        A promotion without a version means the canary; there is one at most.
+        """
         canary = self._releases.route(model).canary
         if action.verb is Verb.PROMOTE and action.version is None and canary is not None:
             return replace(action, version=canary.version)
+        known = self._models.get(model)
+        if action.verb is Verb.START_CANARY and known is not None and known.setup is not None:
+            usual = known.setup.canary
+            return replace(
+                action,
+                steps=action.steps or usual.steps,
+                needs_approval=action.needs_approval or usual.approval,
+            )
         return action
 
     def _versions(self, model: KnownModel, route: ReleaseRoute) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def call(name: str, members: Any = None, **headers: str) -> Call:
         ("shadow", {"version": "2"}, Action(Verb.START_SHADOW, "2")),
         ("shadow", {"version": 2, "sample_bp": 50}, Action(Verb.START_SHADOW, "2", sample_bp=50)),
         ("shadow", {"version": 2, "stop": True}, Action(Verb.STOP_SHADOW, "2")),
-        ("canary", {"version": 2}, Action(Verb.START_CANARY, "2")),
+        ("canary", {"version": 2}, Action(Verb.START_CANARY, "2", steps=())),
         (
             "canary",
             {"version": 2, "steps": [7, 70], "needs_approval": True},
@@ -91,6 +91,7 @@ def test_a_key_stands_for_model_call_and_members() -> None:
         ("promote", {"version": 1, "override": 1}, {}, "override: expected true or false, got 1"),
         ("shadow", {"version": 1, "sample_bp": 10001}, {}, "sample_bp: expected a whole number"),
         ("canary", {"version": 1, "steps": 5}, {}, "steps: expected a list of weights, got 5"),
+        ("canary", {"version": 1, "steps": []}, {}, "steps: expected 1 to 20 weights, got 0"),
         ("canary", {"version": 1, "steps": [5, 5]}, {}, "steps[1]: expected more than 5, got 5"),
         ("canary", {"stop": True, "next": True}, {}, "stop, next: expected one of them, got both"),
         ("hold", {"reason": 5}, {}, "reason: expected a text, got 5"),

@@ -125,6 +125,25 @@ def test_a_promotion_without_a_version_means_the_canary(repository: Path) -> Non
     asyncio.run(main())
 
 
+def test_a_canary_takes_its_steps_from_the_models_settings(repository: Path) -> None:
+    """Unless the call gives others; an approval that the settings ask for cannot be left out."""
+    two_versions(repository)
+    (repository / "m" / "model.toml").write_text("[canary]\nsteps = [70, 700]\napproval = true\n")
+
+    async def main() -> None:
+        async with running_control(repository, ToldWorker(0), **SETTINGS) as control:
+            operations = control.release_operations
+            usual = (await operations.call("m", call("canary", b'{"version":"1"}'), "r1"))["after"]
+            assert usual["canary"]["steps"] == (70, 700)
+            assert usual["canary"]["needs_approval"]
+            await operations.call("m", call("canary", b'{"stop":true}'), "r2")
+            body = b'{"version":"1","steps":[5]}'
+            other = (await operations.call("m", call("canary", body), "r3"))["after"]
+            assert (other["canary"]["steps"], other["canary"]["needs_approval"]) == ((5,), True)
+
+    asyncio.run(main())
+
+
 def test_samples_are_those_of_present_shadows(repository: Path) -> None:
     """Each shadow has its own, of its present epoch."""
     two_versions(repository)
