@@ -7,8 +7,9 @@ Decides which counts of a candidate's evidence each gate takes, and when they ca
 * What the live version does to its own answers, run again in other batches, is noise. It is taken
   off the candidate's disagreement, as far as it is known; no candidate fails before it is.
 * Copies are dropped when the gateway is busy, so that what was compared is not what was asked. With
-  more than a fifth dropped, rates decide nothing. To draw fewer batches while predictions suffer
-  (`pressure`) is no such loss: those that are drawn are still drawn by chance.
+  more than a fifth dropped, rates decide nothing. It is no such loss to draw fewer batches by chance
+  (`pressure`), nor to compare none for a while, whatever they are (`down`, `not_loaded`): what the
+  candidate itself did to the process is in its faults.
 * A segment may fail the candidate for all, but need not pass by itself: many are too small to.
 
 Pure.
@@ -58,7 +59,7 @@ LEAST_SLOW = 5
 
 _FLIPS = FAILING | {Kind.LABEL_FLIP}
 _VALUES = _FLIPS | {Kind.RANK_FLIP, Kind.OUT_OF_TOLERANCE}
-_THINNED = "pressure"
+_HARMLESS = ("pressure", "down", "not_loaded")
 _RATES: tuple[GateName, ...] = ("disagreement", "errors", "slow", "scores")
 
 
@@ -116,7 +117,7 @@ def judge_shadow(
 def _distrusted(readings: Sequence[Reading], evidence: ShadowEvidence) -> Iterable[Reading]:
     """Take the verdict from rates if too much was dropped."""
     lost = Counter(evidence.dropped)
-    drawn = evidence.sampled_batches - lost.pop(_THINNED, 0)
+    drawn = evidence.sampled_batches - sum(lost.pop(reason, 0) for reason in _HARMLESS)
     dropped = lost.total()
     if dropped <= MAX_DROPPED * drawn:
         return readings
