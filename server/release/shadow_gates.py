@@ -7,9 +7,9 @@ Decides which counts of a candidate's evidence each gate takes, and when they ca
 * What the live version does to its own answers, run again in other batches, is noise. It is taken
   off the candidate's disagreement, as far as it is known; no candidate fails before it is.
 * Copies are dropped when the gateway is busy, so that what was compared is not what was asked. With
-  more than a fifth dropped, rates decide nothing. It is no such loss to draw fewer batches by chance
-  (`pressure`), nor to compare none for a while, whatever they are (`down`, `not_loaded`): what the
-  candidate itself did to the process is in its faults.
+  more than a fifth dropped, rates decide nothing. It is no such loss to draw fewer by chance
+  (`pressure`), nor to compare none for a while, whatever they are (`down`, `not_loaded`): what
+  the candidate itself did to the process is in its faults.
 * A segment may fail the candidate for all, but need not pass by itself: many are too small to.
 
 Pure.
