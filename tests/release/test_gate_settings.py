@@ -1,5 +1,7 @@
 """The tables [gates] and [canary]: defaults, bounds, and names that there are not."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +74,19 @@ def test_what_cannot_be_is_refused(value: dict[str, Any], words: str) -> None:
 def test_steps_must_rise(value: dict[str, Any], words: str) -> None:
     """A weight that falls would send users back and forth between versions."""
     assert words in refusal(CanarySettings, value)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """In the example of docs/release.md, which shows all of both tables and nothing else."""
+    text = (Path(__file__).parents[2] / "docs" / "release.md").read_text()
+    example = tomllib.loads(text.split("### Settings")[1].split("```")[1].removeprefix("toml"))
+    shown = {"off": ["scores"], "disagreement": {"segments": {"sex": 0.05}}}
+
+    for name, table in (("gates", GateSettings), ("canary", CanarySettings)):
+        documented = table.model_validate(example[name])
+        assert documented.model_dump(exclude_unset=True) == documented.model_dump()
+        if name == "gates":
+            changed = GateSettings.model_validate(shown).model_dump()
+            assert documented.model_dump() == changed
+        else:
+            assert documented == table()
