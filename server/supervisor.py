@@ -117,7 +117,7 @@ class Supervisor:
             for name in [f"worker-{number}"]
         ]
         self._shadow = Child(
-            "shadow", "server.shadow.process", charter_for("shadow", -1), is_wanted=False
+            "shadow", "server.shadow.start", charter_for("shadow", -1), is_wanted=False
         )
 
     @property

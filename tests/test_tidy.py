@@ -179,6 +179,7 @@ COVERED_ELSEWHERE = {
     "store/schema.py": "store/test_migrating.py",  # both ways to it lead to the same tables
     "shadow/candidates.py": "shadow/test_process.py",  # what is opened, kept and let go
     "controlplane/shadow_link.py": "controlplane/test_shadow_feed.py",  # with its other end
+    "shadow/start.py": "shadow/test_process.py",  # every process of a test starts through it
     "shadow/link.py": "shadow/test_process.py",  # the process at its other end
     "protocol/parameters.py": "protocol/test_v2_options.py",  # through requests that bear them
 }

@@ -1,4 +1,4 @@
-"""The shadow process: `python -m server.shadow.process`, started by the supervisor when wanted.
+"""The shadow process, which the supervisor starts when it is wanted (`start.py`).
 
 Decides the order of things: what control plans is opened, what it mirrors is run, candidate after
 candidate, and what was seen goes back twice a second. Before each run control is told which
@@ -254,5 +254,4 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
 
 
 if __name__ == "__main__":
-    machine.give_way()
     run_child(main)

@@ -122,7 +122,7 @@ class Gateway:
                 found["control"] = pid
             elif b"server.dataplane.process" in command:
                 found[f"worker-{pid}"] = pid
-            elif b"server.shadow.process" in command:
+            elif b"server.shadow.start" in command:
                 found["shadow"] = pid
         return found
 

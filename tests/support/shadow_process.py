@@ -110,7 +110,7 @@ def running_shadow(folder: Path, **settings: Any) -> Iterator[ShadowProcess]:
                 [
                     sys.executable,
                     "-m",
-                    "server.shadow.process",
+                    "server.shadow.start",
                     str(theirs.fileno()),
                     str(os.getpid()),
                 ],
