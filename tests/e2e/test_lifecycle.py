@@ -162,6 +162,8 @@ def test_its_ports_are_free_after_the_stop(start: StartGateway, repository: Path
         assert gateway.infer("a", ROW).status == 200
         addresses = (gateway.data, gateway.control)
         assert not any(map(can_bind, addresses))
+        # Made when monitoring has begun, some moments after the gateway is ready.
+        eventually((gateway.state_dir / "self-references").exists)
 
         assert gateway.stop() == 0
         assert all(map(can_bind, addresses))
@@ -195,13 +197,11 @@ def test_a_state_directory_with_a_long_path_works(repository: Path, tmp_path: Pa
         assert not made.exists()
 
 
-def test_both_ports_answer_for_their_health(start: StartGateway, repository: Path) -> None:
+def test_both_ports_answer_for_their_health(shared_gateway: Gateway) -> None:
     """Both planes say that they live and that they are ready, each for itself."""
-    models.put(repository, "a", 1, models.affine())
-    with start() as gateway:
-        for port in (gateway.data, gateway.control):
-            assert call(port + "/v2/health/live").json == {"live": True}
-            assert call(port + "/v2/health/ready").json == {"live": True, "ready": True}
+    for port in (shared_gateway.data, shared_gateway.control):
+        assert call(port + "/v2/health/live").json == {"live": True}
+        assert call(port + "/v2/health/ready").json == {"live": True, "ready": True}
 
 
 def test_the_log_is_json_and_holds_no_feature_values(start: StartGateway, repository: Path) -> None:
