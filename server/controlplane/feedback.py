@@ -36,8 +36,8 @@ from server.wire.record import BatchRecords
 
 MAX_WAITING_ITEMS = 50_000
 """Items of calls that wait for the store; beyond it, calls are refused."""
-MAX_ITEMS_AT_ONCE = 20_000
-"""In one transaction."""
+MAX_ITEMS_AT_ONCE = 5_000
+"""In one transaction, unless one call has more: others wait for the store meanwhile."""
 MAX_EARLY_ITEMS = 10_000
 FLUSH_SECONDS = 2.0
 FLUSH_ROWS = 32_768

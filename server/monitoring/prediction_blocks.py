@@ -5,8 +5,8 @@ id. A prediction id of ours is the number and the tag of a request (`wire/record
 caller chose is known by a hash. A row costs some 20 bytes: a column of one value is kept as that
 value, and most requests have one row.
 
-Layout: uint32 length of the JSON head; the head; then each column's bytes, in the head's order.
-Whoever keeps the bytes keeps a checksum of them.
+Layout: uint32 length of the JSON head; the head; then each column's bytes, in the head's order,
+each from a multiple of 8 on. Whoever keeps the bytes keeps a checksum of them.
 
 Does not know where blocks are kept, nor what labels are.
 """
@@ -32,6 +32,12 @@ _LENGTH = struct.Struct("<I")
 _OURS = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{8})")
 
 MAX_ID_CHARACTERS = 128
+
+_ALIGNMENT = 8
+"""Of columns in bytes: NumPy copies a whole column to look at it if it does not lie like that."""
+
+_LOOKED_UP_BYTES = 24
+"""Order, sorted values and ends, for each request."""
 
 NO_HASH = 0
 
@@ -105,8 +111,10 @@ class PredictionBlock:
     segment_words: tuple[str, ...] = ()
     segment_codes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     """Positions among `segment_words`, shape (rows, segments)."""
-    _orders: dict[str, NDArray[np.intp]] = field(default_factory=dict)
-    """Of requests by id; made when it is first asked for."""
+    _orders: dict[str, tuple[NDArray[np.intp], NDArray[Any]]] = field(default_factory=dict)
+    """Requests by id; made when one is first looked for."""
+    _ends: NDArray[np.int64] | None = None
+    """Rows up to each request, and its own."""
 
     @property
     def row_count(self) -> int:
@@ -131,9 +139,9 @@ class PredictionBlock:
 
     @property
     def held_bytes(self) -> int:
-        """How much memory it takes."""
-        columns = (*self.requests.values(), *self.answers.values(), *self._orders.values())
-        return sum(column.nbytes for column in columns) + self.segment_codes.nbytes
+        """How much memory it takes, with what is made to look requests up."""
+        columns = sum(one.nbytes for one in (*self.requests.values(), *self.answers.values()))
+        return columns + self.segment_codes.nbytes + _LOOKED_UP_BYTES * len(self.requests["rows"])
 
     def matching(self, wanted: Sequence[PredictionId]) -> NDArray[np.bool_]:
         """Say which ids may be in it: all that are, and few others."""
@@ -143,10 +151,9 @@ class PredictionBlock:
         return np.where(is_own, self._has("own_id", own), self._has("at_us", times))
 
     def _has(self, column: str, values: NDArray[Any]) -> NDArray[np.bool_]:
-        order = self._order(column)
-        there = self.requests[column]
-        at = np.minimum(np.searchsorted(there, values, sorter=order), len(order) - 1)
-        return np.asarray(there[order[at]] == values)
+        _, there = self._sorted(column)
+        at = np.minimum(np.searchsorted(there, values), len(there) - 1)
+        return np.asarray(there[at] == values)
 
     def find(self, wanted: PredictionId) -> list[int]:
         """Return the positions of the requests that go by an id: one, or the parts of one.
@@ -154,11 +161,10 @@ class PredictionBlock:
         Of a caller's own id that was used again, these are all of its requests.
         """
         column, value = ("own_id", wanted.own_id) if wanted.is_own else ("at_us", wanted.at_us)
-        order = self._order(column)
-        values = self.requests[column]
-        at = int(np.searchsorted(values, values.dtype.type(value), sorter=order))
+        order, values = self._sorted(column)
+        at = int(values.searchsorted(values.dtype.type(value)))
         found = []
-        while at < len(order) and int(values[order[at]]) == value:
+        while at < len(values) and int(values[at]) == value:
             request = int(order[at])
             if wanted.is_own or int(self.requests["tag"][request]) == wanted.tag:
                 found.append(request)
@@ -170,16 +176,15 @@ class PredictionBlock:
         first, rows = (int(self.requests[name][request]) for name in ("first_row", "rows"))
         if not first <= row < first + rows:
             return None
-        return int(self._order("rows")[request]) - rows + row - first
+        if self._ends is None:
+            self._ends = np.cumsum(self.requests["rows"], dtype=np.int64)
+        return int(self._ends[request]) - rows + row - first
 
-    def _order(self, column: str) -> NDArray[np.intp]:
-        """Return the order of requests by a column; for their rows, where each of them ends."""
+    def _sorted(self, column: str) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return the order of requests by a column, and its values in that order."""
         if column not in self._orders:
-            values = self.requests[column]
-            ends = column == "rows"
-            self._orders[column] = (
-                np.cumsum(values, dtype=np.intp) if ends else np.argsort(values, kind="stable")
-            )
+            order = np.argsort(self.requests[column], kind="stable")
+            self._orders[column] = order, self.requests[column][order]
         return self._orders[column]
 
     def segment_values(self, row: int) -> Iterator[tuple[str, str]]:
@@ -272,7 +277,7 @@ def encode(block: PredictionBlock) -> bytes:
         for name, array in arrays.items():
             is_constant = len(array) > 1 and bool((array == array[0]).all())
             kept = np.ascontiguousarray(array[:1] if is_constant else array)
-            columns.append(kept.tobytes())
+            columns.append(_padded(kept.tobytes()))
             described.append([group, name, array.dtype.str, array.shape, is_constant])
     head = orjson.dumps(
         {
@@ -284,7 +289,11 @@ def encode(block: PredictionBlock) -> bytes:
             "columns": described,
         }
     )
-    return b"".join((_LENGTH.pack(len(head)), head, *columns))
+    return b"".join((_padded(_LENGTH.pack(len(head)) + head), *columns))
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % _ALIGNMENT)
 
 
 def decode(content: bytes) -> PredictionBlock:
@@ -297,12 +306,13 @@ def decode(content: bytes) -> PredictionBlock:
     (length,) = _LENGTH.unpack_from(content)
     head = orjson.loads(content[_LENGTH.size : _LENGTH.size + length])
     at = _LENGTH.size + length
+    at += -at % _ALIGNMENT
     groups: dict[str, dict[str, Array]] = {"requests": {}, "answers": {}, "segments": {}}
     for group, name, dtype, shape, is_constant in head["columns"]:
         there = [1, *shape[1:]] if is_constant else shape
         size = int(np.prod(there, dtype=np.int64))
         array = np.frombuffer(content, np.dtype(dtype), size, at).reshape(there)
-        at += array.nbytes
+        at += array.nbytes + -array.nbytes % _ALIGNMENT
         groups[group][name] = np.broadcast_to(array, shape) if is_constant else array
     return PredictionBlock(
         AnswerPlan.from_json(head["plan"]),

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, delete, func, select, tuple_
+from sqlalchemy import Connection, Row, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from server.monitoring.joining import KeptLabel, Series, SeriesKey
@@ -26,7 +26,6 @@ _FASTEST = 1
 _KEYS_AT_ONCE = 300
 """SQLite takes a limited number of parameters in one statement."""
 
-_ROW = (LABEL.c.at_us, LABEL.c.tag, LABEL.c.row)
 _SERIES = tuple(COHORT.primary_key.columns)
 
 log = structlog.get_logger()
@@ -34,10 +33,14 @@ log = structlog.get_logger()
 
 def load_labels(connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, KeptLabel]:
     """Return what is remembered of some rows' labels."""
+    wanted = set(keys)
     found = {}
-    for some in _some(sorted(set(keys))):
-        for row in connection.execute(select(LABEL).where(tuple_(*_ROW).in_(some))):
-            found[RowKey(row.at_us, row.tag, row.row)] = KeptLabel(*row[3:])
+    # By the moment alone: SQLite looks nothing up by several columns at once.
+    for some in _some(sorted({key.at_us for key in wanted})):
+        for row in connection.execute(select(LABEL).where(LABEL.c.at_us.in_(some))):
+            key = RowKey(row.at_us, row.tag, row.row)
+            if key in wanted:
+                found[key] = KeptLabel(*row[3:])
     return found
 
 
@@ -66,10 +69,21 @@ def drop_labels(connection: Connection, before_us: int) -> int:
 
 def load_series(connection: Connection, keys: Iterable[SeriesKey]) -> dict[SeriesKey, Series]:
     """Return what is kept under some keys; nothing for those of which nothing is."""
+    wanted = set(keys)
+    hours: dict[Version, set[int]] = {}
+    for key in wanted:
+        hours.setdefault(key.of, set()).add(key.hour)
     found: dict[SeriesKey, Series] = {}
-    for some in _some([_plain(key) for key in keys]):
-        found |= _read(connection.execute(select(COHORT).where(tuple_(*_SERIES).in_(some))))
-    return found
+    for of, of_version in hours.items():
+        for some in _some(sorted(of_version)):
+            query = select(COHORT).where(
+                COHORT.c.model == of.model,
+                COHORT.c.version == of.version,
+                COHORT.c.digest == of.digest,
+                COHORT.c.hour.in_(some),
+            )
+            found |= _read(connection.execute(query))
+    return {key: one for key, one in found.items() if key in wanted}
 
 
 def load_since(
