@@ -9,11 +9,13 @@ from typing import Any
 
 from loadtests import (
     bench_models,
+    feedback,
     footprint,
     kills,
     loading,
     monitoring,
     rollbacks,
+    shadow,
     switches,
     throughput,
 )
@@ -49,6 +51,8 @@ def _add_measurements(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         ("kills", "kill -9 while a release changes", kills.measure, {"kills": 200}),
         ("loading", "p99 of one model while another one loads", loading.measure, {"rounds": 5}),
         ("monitoring", "what counting costs", monitoring.measure, {"rounds": 6, "seconds": 4}),
+        ("feedback", "what labels cost", feedback.measure, {"rounds": 6, "seconds": 4}),
+        ("shadow", "p99 beside shadows, bad ones too", shadow.measure, {"rounds": 5, "seconds": 8}),
         ("footprint", "start, memory, scrape", footprint.measure, {}),
     ):
         tested = commands.add_parser(name, help=words)

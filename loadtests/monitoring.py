@@ -28,13 +28,16 @@ SCRAPES = 10
 
 def measure(rounds: int, seconds: int) -> str:
     """Return all tables."""
-    runs = _on_and_off(rounds, seconds)
+    runs = in_turns(rounds, seconds, "monitor", ("off", "on"))
     lines = [throughput.table(runs), "", "| what | figure |", "|---|---|"]
     lines += [f"| a value counted, {n} columns | {_fold_ns(n):.1f} ns |" for n in (30, FEATURES)]
     return "\n".join([*lines, *_wide()])
 
 
-def _on_and_off(rounds: int, seconds: int) -> dict[str, list[Run]]:
+def in_turns(
+    rounds: int, seconds: int, setting: str, values: tuple[str, str]
+) -> dict[str, list[Run]]:
+    """Run gateways with either value of a setting, and measure both in turns."""
     workload = bench_models.workloads()["tabular-json-1"]
     runs: dict[str, list[Run]] = {}
     with contextlib.ExitStack() as stack:
@@ -43,9 +46,16 @@ def _on_and_off(rounds: int, seconds: int) -> dict[str, list[Run]]:
         bench_models.write_repository(repository)
         running = [
             stack.enter_context(
-                targets.tidegate(scratch, repository, 1, f"monitor-{state}", "--monitor", state)
+                targets.tidegate(
+                    scratch,
+                    repository,
+                    1,
+                    f"{setting}-{value}",
+                    f"--{setting.replace('_', '-')}",
+                    value,
+                )
             )
-            for state in ("off", "on")
+            for value in values
         ]
         for target in running:
             wrk.run(target, workload, 64, throughput.WARM_SECONDS, scratch)
@@ -58,19 +68,23 @@ def _on_and_off(rounds: int, seconds: int) -> dict[str, list[Run]]:
 
 
 def _fold_ns(columns: int) -> float:
-    """Return the nanoseconds of one value, copied in and counted, in the smallest of some tries."""
+    """Return a core's nanoseconds for a value that is taken in and counted, the least of some tries.
+
+    Rows come in blocks of 64, and are counted in four full slabs.
+    """
     rng = np.random.default_rng(1)
     reference = rng.standard_normal((20_000, columns)).astype(np.float32)
     fold = Fold([reference_bins(column, "float32") for column in reference.T])
-    block = rng.standard_normal((64, columns)).astype(np.float32)
+    rows = rng.standard_normal((4 * fold.slab_rows, columns)).astype(np.float32)
+    blocks = np.split(rows, range(64, len(rows), 64))
     slab, best = Slab(fold), float("inf")
     for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(64):
+        started = time.process_time()
+        for block in blocks:
             slab.add(block)
         slab.take()
-        best = min(best, time.perf_counter() - started)
-    return best / (64 * block.size) * 1e9
+        best = min(best, time.process_time() - started)
+    return best / rows.size * 1e9
 
 
 def _wide() -> list[str]:
