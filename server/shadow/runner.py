@@ -13,6 +13,7 @@ Lifetime: that of a candidate's plan.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,21 +136,24 @@ class CandidateRunner:
     ) -> _Answered:
         """Run a version on a record and hold what it answers to what the live version did."""
         answered = _Answered(np.zeros(records.rows, np.int8), np.full(records.rows, np.nan))
+        runs: list[tuple[slice, list[NamedTensor]]] = []
         waiting = list(reversed(slices))
         while waiting:
             rows = waiting.pop()
-            live = [_part(tensor, rows) for tensor in records.outputs]
             try:
-                outputs = self._run(opened, records, rows, answered)
+                runs.append((rows, self._run(opened, records, rows, answered)))
             except ModelFailed:
                 alone = list(_requests_of(records, rows))
                 if len(alone) > 1:
                     waiting += reversed(alone)
-                    continue
-                outputs = []
+                else:
+                    runs.append((rows, []))
+        for rows, outputs in _joined(runs):
+            number = rows.stop - rows.start
+            if not outputs:
                 answered.kinds[rows] = CODES[Kind.ERROR]
             else:
-                number = rows.stop - rows.start
+                live = [_part(tensor, rows) for tensor in records.outputs]
                 answered.kinds[rows] = compare(live, outputs, self._rules, number)
                 scores = scores_of(outputs, self._rules)
                 if scores is not None and len(scores) == number:
@@ -249,6 +253,37 @@ class CandidateRunner:
 
 def _part(tensor: NamedTensor, rows: slice) -> NamedTensor:
     return NamedTensor(tensor.name, tensor.datatype, tensor.array[rows])
+
+
+def _joined(
+    runs: list[tuple[slice, list[NamedTensor]]],
+) -> Iterator[tuple[slice, list[NamedTensor]]]:
+    """Yield runs behind each other whose outputs have the same form as one: comparing costs by run.
+
+    Runs that failed, which have no outputs, become one as well.
+    """
+    for _, group in groupby(runs, lambda run: _form(*run)):
+        alike = list(group)
+        rows = slice(alike[0][0].start, alike[-1][0].stop)
+        if len(alike) == 1:
+            yield rows, alike[0][1]
+            continue
+        tensors = zip(*(outputs for _, outputs in alike), strict=True)
+        yield (
+            rows,
+            [
+                NamedTensor(one[0].name, one[0].datatype, np.concatenate([t.array for t in one]))
+                for one in tensors
+            ],
+        )
+
+
+def _form(rows: slice, outputs: list[NamedTensor]) -> object:
+    """Return what outputs of two runs must share to be joined; nothing shares it if they cannot."""
+    number = rows.stop - rows.start
+    if any(one.array.shape[:1] != (number,) for one in outputs):
+        return object()
+    return [(one.name, one.datatype, one.array.shape[1:]) for one in outputs]
 
 
 def _requests_of(records: BatchRecords, rows: slice) -> Iterator[slice]:
