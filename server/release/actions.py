@@ -14,7 +14,7 @@ from server.release import transitions
 from server.release.candidate import Candidate
 from server.release.checks import check_reason
 from server.release.route import ALL_BP, DEFAULT_STEPS, ReleaseRoute
-from server.release.succession import refusing
+from server.release.succession import ROLLED_BACK, refusing
 
 AUTOMATIC = "automatic"
 """The actor of changes that gates ask for."""
@@ -150,15 +150,16 @@ def refuse_second_rollback(route: ReleaseRoute) -> None:
     """Refuse to go back to a version that was itself rolled back, if nobody has looked.
 
     Two people who roll back at once, or a client that tries again, would bring back what both
-    wanted to be rid of. Whoever names the generation has looked, and is not asked.
+    wanted to be rid of. Whoever names the generation has looked, and is not asked. What was refused
+    for another reason, as a canary that was stopped, may well be what one goes back to.
 
     Raises:
-        ReleaseRefused: the previous version was refused.
+        ReleaseRefused: the previous version was rolled back.
 
     """
     why = route.refused.get(route.previous_digest)
-    if route.previous is not None and why is not None:
-        missing = [f"version '{route.previous}' was refused: {why}"]
+    if route.previous is not None and why is not None and why.startswith(ROLLED_BACK):
+        missing = [f"version '{route.previous}' was {why}"]
         raise ReleaseRefused(
             f"model '{route.model}': cannot roll back again: {missing[0]}; version "
             f"'{route.live}' is live. Name the generation, or promote, if that is what you want",

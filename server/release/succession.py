@@ -12,6 +12,8 @@ from server.release.route import ReleaseRoute, Shadow
 
 MAX_REFUSED = 100
 """Refused digests that are remembered; the oldest are forgotten first."""
+ROLLED_BACK = "rolled back"
+"""How the reason begins for which what was live before a roll back is refused."""
 
 
 def following(route: ReleaseRoute, **changes: Any) -> ReleaseRoute:

@@ -30,7 +30,7 @@ from server.release.obstacles import (
     trial_obstacles,
 )
 from server.release.route import ALL_BP, DEFAULT_STEPS, Canary, ReleaseRoute, Shadow
-from server.release.succession import following, refusing, stopped, with_live, without
+from server.release.succession import ROLLED_BACK, following, refusing, stopped, with_live, without
 
 MAX_SHADOWS = 4
 
@@ -113,7 +113,7 @@ def rollback(route: ReleaseRoute, *, now_seconds: float, reason: str = "") -> Re
     """
     check_reason(reason)
     after = fall_back(route, now_seconds=now_seconds)
-    words = f"rolled back: {reason}" if reason else "rolled back"
+    words = f"{ROLLED_BACK}: {reason}" if reason else ROLLED_BACK
     return replace(after, refused=refusing(after.refused, route.live_digest, words))
 
 

@@ -1,5 +1,7 @@
 """Each verb leads to its change, and to no change that nobody wants."""
 
+from dataclasses import replace
+
 import pytest
 
 from server.errors import InvalidRequest, ReleaseRefused
@@ -86,7 +88,7 @@ def test_a_second_roll_back_is_refused() -> None:
 
     with pytest.raises(ReleaseRefused, match="version '1' is live") as refusal:
         refuse_second_rollback(after)
-    assert refusal.value.missing == ["version '2' was refused: rolled back: because"]
+    assert refusal.value.missing == ["version '2' was rolled back: because"]
 
 
 def test_what_an_operator_passes_over_is_refused() -> None:
@@ -96,3 +98,13 @@ def test_what_an_operator_passes_over_is_refused() -> None:
     assert after.generation == ROUTE.generation
     assert after.refused == {"cc": "passed over: an operator promoted version '2'"}
     assert passing_over(after, ["cc"]) == after
+
+
+def test_what_was_refused_for_another_reason_can_be_rolled_back_to() -> None:
+    """A promotion of an older version is undone as any other is, and so is a stopped trial."""
+    promoted = carry_out(ROUTE, Action(Verb.PROMOTE, "1"), Candidate("1", "aa", True), ASKED)
+    route = passing_over(promoted, ["bb"])
+
+    refuse_second_rollback(route)
+    assert carry_out(route, Action(Verb.ROLLBACK), None, ASKED).live == "2"
+    refuse_second_rollback(replace(ROUTE, refused={"aa": "stopped by an operator"}))
