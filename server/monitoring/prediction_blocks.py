@@ -198,13 +198,12 @@ class PredictionBlock:
 
         The hour is the number of hours since 1970.
         """
-        hours = np.repeat(self.requests["at_us"] // HOUR_US, self.requests["rows"])
-        roles = np.repeat(self.requests["role"], self.requests["rows"])
-        groups, places = np.unique(
-            np.stack([hours, roles.astype(np.int64)], axis=1), axis=0, return_inverse=True
-        )
-        for group, (hour, role) in enumerate(groups.tolist()):
-            chosen = places.reshape(-1) == group
+        hours, roles = self.requests["at_us"] // HOUR_US, self.requests["role"]
+        groups, places = np.unique(hours * len(Role) + roles, return_inverse=True)
+        of_rows = np.repeat(places, self.requests["rows"])
+        for group, packed in enumerate(groups.tolist()):
+            hour, role = divmod(packed, len(Role))
+            chosen = of_rows == group
             yield hour, role, "", int(chosen.sum())
             for at, feature in enumerate(self.segments if len(self.segment_codes) else ()):
                 counts = np.bincount(self.segment_codes[chosen, at])
