@@ -99,7 +99,11 @@ class ReleaseController:
             self._flush_due = now + FLUSH_SECONDS
             with contextlib.suppress(StoreUnavailable):  # Then what is seen from now on counts.
                 await self._book.open()
-        routes = list(self._releases.routes.items())
+        routes = [
+            (model, route)
+            for model, route in self._releases.routes.items()
+            if not self._judge.is_idle(model)
+        ]
         self._counts.keep_only({key for _, route in routes for key in _counted(route)})
         for model, route in routes:
             self._count(model, route, now)
@@ -109,6 +113,9 @@ class ReleaseController:
                 await self._act(route, decision)
             else:
                 self.obstacles.pop(model, None)
+            await asyncio.sleep(0)  # A judgement takes milliseconds; others must not wait for all.
+        for model in self.obstacles.keys() - dict(routes).keys():
+            del self.obstacles[model]
         if is_due:
             await self._book.flush(now)
 

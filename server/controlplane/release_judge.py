@@ -40,6 +40,18 @@ class Judge:
         self._route = route
         self._book = book
 
+    def is_idle(self, name: str) -> bool:
+        """Say whether nothing can follow by itself for a model, so that it need not be judged."""
+        model, route = self._models.get(name), self._route(name)
+        if model is None or model.setup is None or route.live is None:
+            return True
+        if route.canary is not None:
+            return False
+        if self._book.has(EvidenceKey(name, route.live, live_epoch(route))):
+            return False
+        is_automatic = model.setup.settings.release == "automatic"
+        return not is_automatic or not (route.shadows or _newcomer(model, route))
+
     def situation(self, name: str) -> Situation | None:
         """Return all that a decision about a model rests on; None if its settings are not known."""
         model, route = self._models.get(name), self._route(name)
@@ -139,12 +151,12 @@ def _answers_labels(model: KnownModel, route: ReleaseRoute) -> bool:
 
 def _newcomer(model: KnownModel, route: ReleaseRoute) -> Newcomer | None:
     """Return the newest version that is selected and good, if it is newer than the live one."""
-    if route.live is None:
+    newer = {version for version in model.versions if int(version) > int(route.live or 0)}
+    if route.live is None or not newer:
         return None
-    for version in sorted(model.selected(), key=int, reverse=True):
+    for version in sorted(newer & {*model.selected()}, key=int, reverse=True):
         known = model.versions[version]
-        is_newer = int(version) > int(route.live)
-        if not is_newer or known.plan is None or known.is_checking:
+        if known.plan is None or known.is_checking:
             continue
         failure = model.failures.get(version)
         if failure is None or failure.digest != known.plan.digest:

@@ -184,10 +184,10 @@ def test_nothing_goes_on_before_releases_are_known(tmp_path: Path) -> None:
     """What the last desired state says may be old."""
 
     async def scenario(bench: AutomaticBench) -> None:
-        bench.releases.is_known = False
+        bench.releases.known.clear()
         await bench.pass_seconds(3)
         assert bench.route.shadows == ()
-        bench.releases.is_known = True
+        bench.releases.known.set()
         await bench.pass_seconds(1)
         assert bench.route.shadows != ()
 

@@ -61,6 +61,27 @@ def test_the_newest_version_that_can_be_tried_is_the_newcomer(tmp_path: Path) ->
     play(tmp_path, model, scenario)
 
 
+def test_models_for_which_nothing_can_follow_are_not_judged(tmp_path: Path) -> None:
+    """There may be thousands of them, and it is asked each second."""
+
+    async def automatic(bench: AutomaticBench) -> None:
+        assert not bench.judge.is_idle("m")
+        await bench.releases.change("m", Action(Verb.PROMOTE, "2", override=True), ANN)
+        assert bench.judge.is_idle("m")
+        assert bench.judge.is_idle("nobody")
+        await bench.releases.change("m", Action(Verb.START_SHADOW, "1"), ANN)
+        assert not bench.judge.is_idle("m")
+
+    async def manual(bench: AutomaticBench) -> None:
+        await bench.releases.change("m", Action(Verb.START_SHADOW, "2"), ANN)
+        assert bench.judge.is_idle("m")
+        await bench.releases.change("m", Action(Verb.START_CANARY, "2"), ANN)
+        assert not bench.judge.is_idle("m")
+
+    play(tmp_path / "1", two_versions("automatic"), automatic)
+    play(tmp_path / "2", two_versions("manual"), manual)
+
+
 def test_what_differs_follows_from_what_the_model_answers(tmp_path: Path) -> None:
     """Numbers are held to their tolerance, labels are not."""
     model = two_versions("manual")
