@@ -28,11 +28,6 @@ from server.tensors import DATATYPES, Array
 
 Counts = NDArray[np.int64]
 
-SLAB_BYTES = 256 << 10
-"""Rows of one side that wait to be counted; beyond it they are counted at once."""
-
-LEAST_SLAB_ROWS, MOST_SLAB_ROWS = 64, 1024
-
 
 class CountLayout:
     """Where the counts of a profile's columns lie in a vector."""
@@ -123,8 +118,8 @@ class RowCounter:
 
     @property
     def held_bytes(self) -> int:
-        """How much memory waiting rows may take."""
-        return sum(side.slab_bytes for side in self._sides)
+        """How much memory the waiting rows take."""
+        return sum(side.slab.held_bytes for side in self._sides)
 
     def add(self, rows: int, inputs: Blocks | None, outputs: Blocks | None) -> None:
         """Take in rows; a side whose tensors did not come is None, and is not counted."""
@@ -163,11 +158,7 @@ class _Side:
         self._numbers = range(first, first + len(group.numbers))
         self._words = range(first + len(group.numbers), first + len(group.columns))
         self._start, self._fold = start, fold
-        row_bytes = max(1, len(group.numbers) * np.dtype(fold.dtype).itemsize)
-        rows = min(MOST_SLAB_ROWS, max(LEAST_SLAB_ROWS, SLAB_BYTES // row_bytes))
-        self.slab_bytes = rows * row_bytes
-        self._slab_rows = rows
-        self._slab: Slab | None = None  # Idle versions take no memory for rows.
+        self.slab = Slab(fold)
         self._whole = [
             place for place, column in enumerate(group.numbers) if _is_whole_float(column)
         ]
@@ -182,9 +173,7 @@ class _Side:
 
     def add(self, blocks: Blocks) -> None:
         if len(self._numbers):
-            if self._slab is None:
-                self._slab = Slab(self._fold, self._slab_rows)
-            self._slab.add(blocks.numbers)
+            self.slab.add(blocks.numbers)
             if self._whole:
                 self._odd[self._whole] += _fractions(blocks.numbers[:, self._whole])
         for place, values in enumerate(blocks.words):
@@ -200,14 +189,11 @@ class _Side:
         maxima: NDArray[np.float64],
         novel: dict[int, Counter[str]],
     ) -> None:
-        if self._slab is not None:
-            if self._slab.rows == 0:
-                self._slab = None
-            else:
-                counted = self._slab.take()
-                counts[self._start : self._start + self._fold.width] = counted.counts
-                places = slice(self._numbers.start, self._numbers.stop)
-                minima[places], maxima[places] = counted.minima, counted.maxima
+        if self.slab.rows:
+            counted = self.slab.take()
+            counts[self._start : self._start + self._fold.width] = counted.counts
+            places = slice(self._numbers.start, self._numbers.stop)
+            minima[places], maxima[places] = counted.minima, counted.maxima
         for place, (column, counted_words) in enumerate(
             zip(self._words, self._counted, strict=True)
         ):

@@ -134,14 +134,16 @@ def test_tensors_in_other_shapes_than_declared_are_left_out() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.NUMBER, Kind.INTEGER])
 def test_an_idle_counter_gives_its_memory_back(kind: Kind) -> None:
-    """A slab is there while rows come, and gone after a time without any."""
+    """Rows are held until they are counted, and told; after that, nothing is."""
     layout = layout_of(signature({"x": ("FP32", 1)}, {"y": ("FP32", 1)}), {}, {"x": kind})
     x = np.arange(300, dtype=np.float32).reshape(-1, 1)
     profile = profile_of(layout, {"x": x}, {"y": x})
     counter = RowCounter(CountLayout(profile))
 
     counter.add(300, layout.inputs.blocks({"x": x}), None)
+    assert counter.held_bytes == x.nbytes
     counter.take()
+    assert counter.held_bytes == 0
     counter.take()
     counter.add(300, layout.inputs.blocks({"x": x}), None)
 

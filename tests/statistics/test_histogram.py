@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from server.statistics.bins import Bins, FloatType, probability_bins, reference_bins
 from server.statistics.histogram import (
     OTHER_FIELDS,
+    RUN_ROWS,
     ColumnCounts,
     Counted,
     Fold,
     Slab,
     count_column,
+    slab_rows,
 )
 from server.tensors import Array
 from tests.statistics.columns import Column, as_type, columns, float_types, naive, values
@@ -211,6 +213,35 @@ def test_a_slab_holds_a_bounded_number_of_rows() -> None:
 
     assert slab.rows == 103
     assert slab.take().counts[:2].tolist() == [100, 3]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [RUN_ROWS - 1, RUN_ROWS, RUN_ROWS + 1, 2 * RUN_ROWS, 3000])
+def test_rows_of_several_runs_are_counted_once(rows: int, dtype: FloatType) -> None:
+    """Whole runs, one that is short, ties, and columns with more edges than others."""
+    rng = np.random.default_rng(rows)
+    block = np.round(rng.standard_normal((rows, 3)) * [1.0, 3.0, 30.0], 1).astype(dtype)
+    block[rng.random(block.shape) < 0.03] = np.nan
+    block[rng.random(block.shape) < 0.01] = np.inf
+    block[rng.random(block.shape) < 0.01] = -np.inf
+    bins = [reference_bins(block[:300, 0], dtype), probability_bins(dtype), Bins(dtype=dtype)]
+    fold = Fold(bins)
+    counted = fold.count(block)
+
+    for one, part, column in zip(bins, fold.slices, block.T, strict=True):
+        assert plain(ColumnCounts.from_array(counted.counts[part])) == expected(one, column)
+    finite = np.where(np.isfinite(block), block, np.nan)
+    assert counted.minima.tolist() == np.nanmin(finite, axis=0).tolist()
+    assert counted.maxima.tolist() == np.nanmax(finite, axis=0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "rows"),
+    [(4, 16 * 255), (120, 16 * 255), (2000, 4 * 255), (8000, 255), (20_000, 63), (10**7, 1)],
+)
+def test_rows_are_counted_in_whole_runs(row_bytes: int, rows: int) -> None:
+    """As many as two megabytes hold, and one row at least, however wide it is."""
+    assert slab_rows(row_bytes) == rows
 
 
 def test_psi_of_the_golden_deciles() -> None:
