@@ -25,8 +25,8 @@ from loadtests.clients import Clients
 from loadtests.control import Control
 from loadtests.switches import BODY, MANUAL, OFFSETS, audit_of, checking, put_adders
 
-LONGEST_SECONDS = 0.06
-"""Delays reach from 0 to this, past the moment at which a change is acknowledged."""
+LONGEST = 1.5
+"""Delays reach from 0 to this many times what the same change takes when nobody is killed."""
 PATH = "/v2/models/adder/infer"
 
 
@@ -48,8 +48,8 @@ def measure(kills: int) -> str:
         put_adders(scratch / "models", MANUAL)
         live: str | None = None
         for number in range(kills):
-            delay = LONGEST_SECONDS * number / max(kills - 1, 1)
-            live = _once(scratch, delay, live, found)
+            part = LONGEST * number / max(kills - 1, 1)
+            live = _once(scratch, part, live, found)
         with _gateway(scratch, Control(targets.free_port())):
             pass
         chain = audit_of(scratch / "state-tidegate")
@@ -62,25 +62,25 @@ def measure(kills: int) -> str:
     )
 
 
-def _once(scratch: Path, delay: float, live: str | None, found: Found) -> str:
+def _once(scratch: Path, part: float, live: str | None, found: Found) -> str:
     """Start, change, kill; return which version should be live in the next gateway, if known."""
     control = Control(targets.free_port())
     started = time.perf_counter()
     with _gateway(scratch, control) as target:
         now = _live(target.port)
         found.ready_seconds.append(time.perf_counter() - started)
-        if live is None:
-            now = control.first_live("adder")
         if live is not None and now not in live.split(" or "):
             found.wrong.append(f"version {now} is live, expected {live}")
+        now = control.first_live("adder")
         other = "2" if now == "1" else "1"
+        usual = _usual_seconds(control, now, other)
         said: list[int] = []
         check = checking(Counter())
         with contextlib.ExitStack() as stack:
             stack.enter_context(Clients(f"http://127.0.0.1:{target.port}", PATH, BODY, check, 2))
             call = threading.Thread(target=_change, args=(control, other, said))
             call.start()
-            time.sleep(delay)
+            time.sleep(part * usual)
             # What had been answered before the kill began must hold.
             acknowledged = list(said)
             os.kill(target.pid, signal.SIGKILL)
@@ -89,6 +89,14 @@ def _once(scratch: Path, delay: float, live: str | None, found: Found) -> str:
             raise SystemExit(f"a change of the release was refused: {acknowledged}")
     found.outcomes["acknowledged" if acknowledged else "in between"] += 1
     return other if acknowledged else f"{now} or {other}"
+
+
+def _usual_seconds(control: Control, now: str, other: str) -> float:
+    """Return how long a promotion takes; what was live before it is live again."""
+    control.promote("adder", other)  # The first one waits until the store is open.
+    started = time.perf_counter()
+    control.promote("adder", now)
+    return time.perf_counter() - started
 
 
 def _change(control: Control, version: str, said: list[int]) -> None:
