@@ -101,15 +101,14 @@ class Judge:
 
     def reports(self, name: str) -> Iterator[tuple[str, str, Report]]:
         """Yield part, version and report of each that is judged."""
-        situation, route = self.situation(name), self._route(name)
-        if situation is None:
+        model, route = self._models.get(name), self._route(name)
+        if model is None or route.live is None:
             return
-        for version, report in situation.shadows.items():
-            yield "shadow", version, report
+        for shadow in route.shadows:
+            yield "shadow", shadow.version, self._shadow(model, route, shadow)
         if route.canary is not None:
-            yield "canary", route.canary.version, situation.canary
-        if route.live is not None:
-            yield "live", route.live, situation.live
+            yield "canary", route.canary.version, self._canary(model, route.canary)
+        yield "live", route.live, self._live(model, route)
 
     def _shadow(self, model: KnownModel, route: ReleaseRoute, shadow: Shadow) -> Report:
         evidence = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch)).shadow
