@@ -21,6 +21,7 @@ from server.controlplane import app as control_app
 from server.controlplane import exposition
 from server.controlplane.feedback_app import FeedbackApp
 from server.controlplane.known import State
+from server.controlplane.release_app import ReleaseApp
 from server.dataplane import app as data_app
 from server.engine.batching import Closed
 from server.errors import TidegateError
@@ -143,7 +144,10 @@ def test_every_route_is_documented_and_no_other() -> None:
     data = data_app.build_app(nothing, nothing).routes
     control = control_app.build_app(
         control_app.ControlApp(nothing, nothing, nothing, nothing),
-        FeedbackApp(nothing, nothing, nothing, nothing).routes(),
+        [
+            *FeedbackApp(nothing, nothing, nothing, nothing).routes(),
+            *ReleaseApp(nothing).routes(),
+        ],
     ).routes
 
     assert documented_routes("data") == real_routes(data)
@@ -255,11 +259,11 @@ def test_every_command_is_documented() -> None:
     documented = {" ".join(in_code(row["Command"])[0].split()[1:3]) for row in rows}
     command: Any = typer.main.get_command(program)
     real = {"serve models", "drift breast-cancer", "doctor"}
-    for group in ("model", "profile"):
+    for group in ("model", "profile", "release"):
         real |= {f"{group} {name}" for name in command.commands[group].commands}
 
     assert documented == real
-    assert command.commands.keys() == {"serve", "drift", "doctor", "model", "profile"}
+    assert command.commands.keys() == {"serve", "drift", "doctor", "model", "profile", "release"}
 
 
 @pytest.mark.parametrize("block", documents.blocks("toml"), ids=str)
