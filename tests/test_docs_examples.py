@@ -1,5 +1,6 @@
 """What the documents show is what a gateway with the example models does."""
 
+import json
 import os
 import random
 import re
@@ -9,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,12 +161,14 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     """Return every exported family by the name of its samples, none of them without samples."""
     row = {"name": "features", "datatype": "FP32", "shape": [1, 10], "data": [0.0] * 10}
     body = {"inputs": [row]}
-    assert call(f"{gateway.data}/v2/models/diabetes/infer", body).status == 200
+    answered = call(f"{gateway.data}/v2/models/diabetes/infer", body)
+    label = [{"prediction_id": answered.headers["x-prediction-id"], "label": 152.0}]
+    assert call(f"{gateway.control}/v1/feedback", json.dumps(label).encode()).status == 200
     late = {**body, "parameters": {"timeout": 1}}
     assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status == 504
     odd = {"inputs": [{**row, "data": [25.0] * 10}]}
     assert call(f"{gateway.data}/v2/models/diabetes/infer", odd).status == 200
-    _start_shadow(gateway)
+    _start_trials(gateway)
 
     def families() -> dict[str, Metric]:
         _send_people(gateway, 4.0)
@@ -180,15 +184,19 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     return result
 
 
-def _start_shadow(gateway: Gateway) -> None:
-    """Have one more model, whose second version is a shadow."""
+def _start_trials(gateway: Gateway) -> None:
+    """Have one more model, with a canary and a shadow beside its live version."""
     folder = gateway.state_dir.parent / "models" / "shadowed"
-    for version in ("1", "2"):
+    for version in ("1", "2", "3"):
         shutil.copytree(ROOT / "models" / "digits" / "1", folder / version)
-    (folder / "model.toml").write_text('release = "manual"\nversion_policy = "specific:1"\n')
-    body = {"version": "2", "actor": "a test"}
-    url = f"{gateway.control}/v1/models/shadowed/release/shadow"
-    eventually(lambda: call(url, body).status == 200)
+    (folder / "model.toml").write_text('release = "manual"\nversion_policy = "specific:1,3"\n')
+    release = f"{gateway.control}/v1/models/shadowed/release"
+    for part, version in (("shadow", "2"), ("canary", "1")):
+        eventually(partial(_begin, f"{release}/{part}", version))
+
+
+def _begin(url: str, version: str) -> bool:
+    return call(url, {"version": version, "actor": "a test"}).status == 200
 
 
 def _send_people(gateway: Gateway, bmi: float) -> bool:
