@@ -48,6 +48,7 @@ class Evidence:
         for step, counts in other.canary.steps.items():
             self.canary.add(step, counts.weight_bp, counts.canary, counts.live)
         self.canary.slow_seconds = self.canary.slow_seconds or other.canary.slow_seconds
+        self.canary.lost_workers += other.canary.lost_workers
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -111,6 +112,12 @@ class EvidenceBook:
         kept = self._open(EvidenceKey(model, version, epoch))
         if kept is not None:
             kept.shadow.add(evidence)
+
+    def add_lost_workers(self, key: EvidenceKey, count: int) -> None:
+        """Add workers that had to be replaced while a canary answered."""
+        kept = self._open(key)
+        if kept is not None:
+            kept.canary.lost_workers += count
 
     def add_routed(self, key: EvidenceKey, canary: Requests, live: Requests) -> None:
         """Add requests that the split gave to a canary and to the live version, in this step."""

@@ -173,6 +173,10 @@ class Fleet:
             found.update(one.failed.get(model, {}) if one else {})
         return found
 
+    def replacements(self) -> dict[int, int]:
+        """Return how often each worker was replaced, by its number."""
+        return {worker.hello.worker: worker.hello.restarts for worker in self.workers}
+
     def lag_seconds(self) -> float:
         """Return how late the event loop of any worker came, at most, as they last said."""
         statuses = [worker.status for worker in self.workers]

@@ -13,7 +13,7 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -57,14 +57,19 @@ class ReleaseController:
         judge: Judge,
         book: EvidenceBook,
         totals: Totals,
+        workers: Callable[[], Mapping[int, int]],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`workers` says how often each connected worker was replaced, by its number."""
         self.obstacles: dict[str, str] = {}
         """What stands in the way of the next thing that would be done, by model."""
         self._releases = releases
         self._judge = judge
         self._book = book
         self._totals = totals
+        self._workers = workers
+        self._replaced: dict[int, int] = {}
+        """How often each worker had been replaced when it was last connected."""
         self._clock = clock
         self._counts = RoutedCounts()
         self._steps: dict[str, tuple[str, str, int]] = {}
@@ -104,9 +109,13 @@ class ReleaseController:
             for model, route in self._releases.routes.items()
             if not self._judge.is_idle(model)
         ]
+        lost = self._lost_workers()
         self._counts.keep_only({key for _, route in routes for key in _counted(route)})
         for model, route in routes:
             self._count(model, route, now)
+            if lost and route.canary is not None:
+                key = EvidenceKey(model, route.canary.version, route.canary.epoch)
+                self._book.add_lost_workers(key, lost)
             situation = self._judge.situation(model)
             decision = situation and next_decision(route, situation, now)
             if decision:
@@ -140,6 +149,15 @@ class ReleaseController:
         self.obstacles[model] = str(error)
 
     # Counting.
+
+    def _lost_workers(self) -> int:
+        """Return how many workers have been replaced since the last look."""
+        now = self._workers()
+        lost = sum(
+            max(0, count - self._replaced.get(worker, count)) for worker, count in now.items()
+        )
+        self._replaced.update(now)
+        return lost
 
     def _count(self, model: str, route: ReleaseRoute, now: float) -> None:
         if route.canary is not None and route.live is not None:

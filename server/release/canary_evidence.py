@@ -52,6 +52,8 @@ class CanaryEvidence:
     """Requests that took longer were slow; the same for all of the epoch. 0: not known yet."""
     steps: dict[int, StepCounts] = field(default_factory=dict)
     """By the position of the step."""
+    lost_workers: int = 0
+    """Workers that had to be replaced meanwhile. What they were answering is in no counts."""
 
     def add(self, step: int, weight_bp: int, canary: Requests, live: Requests) -> None:
         """Add requests that came during a step."""
@@ -71,7 +73,11 @@ class CanaryEvidence:
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
         steps = {str(step): asdict(counts) for step, counts in self.steps.items()}
-        return {"slow_seconds": self.slow_seconds, "steps": steps}
+        return {
+            "slow_seconds": self.slow_seconds,
+            "steps": steps,
+            "lost_workers": self.lost_workers,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "CanaryEvidence":
@@ -87,7 +93,7 @@ class CanaryEvidence:
             )
             for step, one in value["steps"].items()
         }
-        return cls(value["slow_seconds"], steps)
+        return cls(value["slow_seconds"], steps, value["lost_workers"])
 
 
 def _sum(parts: Iterable[Requests]) -> Requests:

@@ -5,6 +5,9 @@ the day; both versions feel that alike, so that only the ratio of their rates is
 where it can be: a version is not punished for an incident that hits all. The evidence of all steps
 is added up.
 
+A worker that dies tells nothing of what it was answering, so that workers which had to be replaced
+are held against whatever canary there was.
+
 A canary's share of the requests is what was counted, not its weight: with routing keys, some users
 ask more often than others. Only requests without a key must come in the share that the weight says;
 if they do not, the gateway itself is in doubt, and nobody is blamed.
@@ -28,6 +31,7 @@ from server.release.gates import (
     Report,
     Verdict,
     answer,
+    judge_faults,
     rate_question,
 )
 from server.release.route import ALL_BP
@@ -50,6 +54,9 @@ def judge_canary(evidence: CanaryEvidence, settings: GateSettings) -> Report:
     is_held_to_weight = is_even and "sample_ratio" not in settings.off
     alpha = ALPHA_FAIL / (len(harms) + is_held_to_weight or 1)
     readings = [_judge_harm(harm, evidence, settings.min_pairs, alpha) for harm in harms]
+    if "canary_faults" not in settings.off:
+        lost, total = {"workers lost": evidence.lost_workers}, evidence.canary.total
+        readings.append(judge_faults("canary_faults", lost, total, settings.min_pairs, "requests"))
     if is_held_to_weight:
         readings.append(_sample_ratio(evidence, alpha))
     return Report(tuple(readings))

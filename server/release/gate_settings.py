@@ -21,6 +21,7 @@ GateName = Literal[
     "scores",
     "accuracy",
     "canary_errors",
+    "canary_faults",
     "canary_slow",
     "sample_ratio",
     "live_errors",

@@ -27,6 +27,9 @@ from server.release.gate_settings import GateName
 from server.statistics.evalue import Interval, growth_needed, is_rate_above, is_rate_below
 from server.statistics.evalue import rate_interval as interval_of
 
+MAX_FAULTS = 3
+"""Crashes, hangs and the like from which a candidate has failed; one may be the machine's."""
+
 ALPHA_PASS = 0.05
 ALPHA_FAIL = 0.01
 FAIL_PAIRS = 200
@@ -179,6 +182,32 @@ def rate_question(
         lambda k: (
             k * total >= FAIL_PAIRS and is_rate_above(k * events, k * total, budget, alpha_fail)
         ),
+    )
+
+
+def judge_faults(
+    gate: GateName, faults: Mapping[str, int], total: int, min_pairs: int, unit: str
+) -> Reading:
+    """Hold a candidate to not ending or blocking the process that runs it."""
+    count = sum(faults.values())
+    verdict, more = Verdict.INCONCLUSIVE, None
+    if count >= MAX_FAULTS:
+        verdict = Verdict.FAIL
+    elif not count and not total:
+        verdict = Verdict.NO_DATA
+    elif not count and total >= min_pairs:
+        verdict = Verdict.PASS
+    elif not count:
+        more = min_pairs - total
+    return Reading(
+        gate,
+        verdict,
+        limit=MAX_FAULTS,
+        events=count,
+        total=total,
+        unit=unit,
+        more=more,
+        reason=counted(faults),
     )
 
 

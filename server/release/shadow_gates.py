@@ -34,6 +34,7 @@ from server.release.gates import (
     alpha_fail,
     answer,
     counted,
+    judge_faults,
     rate_question,
     unsure,
 )
@@ -53,8 +54,6 @@ MIN_NOISE_PAIRS = 20
 fault. Real noise is either next to nothing or seen in a few pairs: answers are drawn at random."""
 NOISE_SHARE = 0.1
 """Of an alpha: spent on the noise, the rest on the disagreement."""
-MAX_FAULTS = 3
-"""Crashes, hangs and the like from which a candidate has failed; one may be the machine's."""
 LEAST_SLOW = 5
 
 _FLIPS = FAILING | {Kind.LABEL_FLIP}
@@ -191,26 +190,8 @@ def _errors(case: _Case) -> Reading:
 
 
 def _faults(case: _Case) -> Reading:
-    """Hold the candidate to not ending or blocking the process that runs it."""
-    faults = case.evidence.findings.total()
-    verdict, more = Verdict.INCONCLUSIVE, None
-    if faults >= MAX_FAULTS:
-        verdict = Verdict.FAIL
-    elif not faults and not case.pairs:
-        verdict = Verdict.NO_DATA
-    elif not faults and case.pairs >= case.settings.min_pairs:
-        verdict = Verdict.PASS
-    elif not faults:
-        more = case.settings.min_pairs - case.pairs
-    return Reading(
-        "faults",
-        verdict,
-        limit=MAX_FAULTS,
-        events=faults,
-        total=case.pairs,
-        more=more,
-        reason=counted(case.evidence.findings),
-    )
+    findings, min_pairs = case.evidence.findings, case.settings.min_pairs
+    return judge_faults("faults", findings, case.pairs, min_pairs, "pairs")
 
 
 def _slow(case: _Case) -> Reading:

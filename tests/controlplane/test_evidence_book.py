@@ -73,11 +73,13 @@ def test_counts_add_up_in_their_own_part(tmp_path: Path) -> None:
         book.add("m", "3", "6", PAIRS)
         book.set_slow(CANARY, 0.05)
         book.add_routed(CANARY, requests(5), requests(95))
+        book.add_lost_workers(CANARY, 1)
         book.add_live(LIVE, requests(10, failures=1))
 
         assert book.of(SHADOW).shadow.pairs == Counter(same=200)
         canary = CanaryEvidence(0.05)
         canary.add(1, 500, requests(5), requests(95))
+        canary.lost_workers = 1
         assert book.of(CANARY).canary == canary
         assert book.of(LIVE).live == requests(10, failures=1)
         assert book.has(LIVE)

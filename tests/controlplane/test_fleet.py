@@ -79,6 +79,7 @@ def test_workers_are_known_by_their_numbers(tmp_path: Path) -> None:
                 (0, 10, 0),
                 (1, 11, 3),
             ]
+            assert fleet.replacements() == {0: 0, 1: 3}
             await first.close()
             await ears.until(lambda: len(fleet.workers) == 1)
             assert [worker.hello.worker for worker in fleet.workers] == [1]

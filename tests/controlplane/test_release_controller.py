@@ -84,6 +84,24 @@ def test_a_canary_that_is_slow_is_ended(tmp_path: Path) -> None:
     play(tmp_path, two_versions("automatic"), scenario)
 
 
+def test_a_canary_that_ends_workers_is_ended(tmp_path: Path) -> None:
+    """What a worker was answering when it died is in no counts; one may be the machine's fault."""
+
+    async def scenario(bench: AutomaticBench) -> None:
+        await to_canary(bench)
+        bench.replaced[0] += 1
+        await bench.pass_seconds(40, bench.traffic)
+        assert bench.route.canary is not None
+        assert bench.route.canary.step == 0
+        del bench.replaced[1]  # It is away for a moment.
+        await bench.pass_seconds(1, bench.traffic)
+        bench.replaced[1] = 2
+        await bench.pass_seconds(1, bench.traffic)
+        assert bench.route.refused["bb"].endswith("3 workers lost")
+
+    play(tmp_path, two_versions("automatic"), scenario)
+
+
 def test_without_traffic_it_waits_for_a_person(tmp_path: Path) -> None:
     """Nothing is promoted, nothing is refused; when the person resumes, the time begins anew."""
 

@@ -113,7 +113,7 @@ def test_a_report_has_every_gate_of_every_part(tmp_path: Path) -> None:
         (shadow,), canary = report["shadows"], report["canary"]
         assert (shadow["version"], shadow["verdict"]) == ("2", "no_data")
         assert canary["epoch"] == bench.route.canary.epoch  # type: ignore[union-attr]
-        assert [gate["gate"] for gate in canary["gates"]] == ["canary_errors"]
+        assert [gate["gate"] for gate in canary["gates"]] == ["canary_errors", "canary_faults"]
         assert canary["gates"][0]["words"] == "canary_errors: no data"
         assert bench.judge.situation("nobody") is None
         assert bench.judge.unproven("nobody", "1") == ()

@@ -21,7 +21,12 @@ def test_a_canary_without_a_failure_passes() -> None:
     report = judge_canary(canary_evidence(requests(1000), requests(19_000)), SETTINGS)
 
     assert report.verdict is Verdict.PASS
-    assert [one.gate for one in report.readings] == ["canary_errors", "canary_slow", "sample_ratio"]
+    assert [one.gate for one in report.readings] == [
+        "canary_errors",
+        "canary_slow",
+        "canary_faults",
+        "sample_ratio",
+    ]
 
 
 def test_without_requests_there_is_no_data() -> None:
@@ -80,17 +85,24 @@ def test_a_split_that_is_not_its_weight_puts_the_gateway_in_doubt() -> None:
     assert found.verdict is Verdict.FAIL
     assert not found.blames_candidate
     assert reading(keyed, "sample_ratio").verdict is Verdict.PASS
-    assert {one.gate for one in judge_canary(none, SETTINGS).readings} == {
-        "canary_errors",
-        "canary_slow",
-    }
+    assert "sample_ratio" not in {one.gate for one in judge_canary(none, SETTINGS).readings}
     few = canary_evidence(requests(5), requests(95))
     assert reading(few, "sample_ratio").more == 100
 
 
+def test_lost_workers_are_held_against_the_canary() -> None:
+    """One keeps it from passing, three end it."""
+    evidence = canary_evidence(requests(1000), requests(19_000))
+
+    for lost, verdict in ((0, Verdict.PASS), (1, Verdict.INCONCLUSIVE), (3, Verdict.FAIL)):
+        evidence.lost_workers = lost
+        assert judge_canary(evidence, SETTINGS).verdict is verdict
+
+
 def test_gates_that_are_off_or_do_not_apply_are_left_out() -> None:
     """Nothing is slow while nobody has said what slow is."""
-    off = GateSettings.model_validate({"off": ["canary_errors", "sample_ratio", "live_errors"]})
+    names = ["canary_errors", "canary_faults", "sample_ratio", "live_errors"]
+    off = GateSettings.model_validate({"off": names})
     evidence = canary_evidence(requests(1000), requests(19_000), slow_seconds=0.0)
 
     assert judge_canary(evidence, off).readings == ()

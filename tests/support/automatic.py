@@ -43,6 +43,8 @@ class AutomaticBench:
         self.bench = bench
         self.releases = bench.releases
         self.totals = Totals()
+        self.replaced = {0: 0, 1: 0}
+        """How often each worker was replaced."""
         self.book = EvidenceBook(bench.store, self.releases.route)
         self.judge = Judge(bench.models, self.releases.route, self.book)
         self.releases.unproven = self.judge.unproven
@@ -51,7 +53,12 @@ class AutomaticBench:
     def another_controller(self) -> ReleaseController:
         """Return what a restarted control would have."""
         return ReleaseController(
-            self.releases, self.judge, self.book, self.totals, lambda: self.bench.now
+            self.releases,
+            self.judge,
+            self.book,
+            self.totals,
+            lambda: dict(self.replaced),
+            lambda: self.bench.now,
         )
 
     @property
@@ -91,9 +98,9 @@ def play(
     scenario: Callable[[AutomaticBench], Awaitable[None]],
 ) -> None:
     """Play a scenario in which version 1 is live."""
+    tmp_path.mkdir(exist_ok=True)
 
     async def main() -> None:
-        tmp_path.mkdir(exist_ok=True)
         async with release_bench(tmp_path, model) as bench:
             bench.releases.change_now("m", Action(Verb.SET_LIVE, "1"), Wish("policy"))
             async with asyncio.timeout(20):
