@@ -1,7 +1,8 @@
 """Keep the store from growing, and notice when it can be written again.
 
 Decides how often old counts are joined, and how long the log of alerts and delivered events are
-kept. How counts are joined is decided in `statistics/window.py`.
+kept. How counts are joined is decided in `statistics/window.py`, how long answers are kept for
+those who ask again in `store/idempotency.py`.
 
 Lifetime: `keep` is one task for the life of control. Its first round opens the file, so a store
 that cannot be used is seen soon after the start.
@@ -60,10 +61,11 @@ def _trim(now: float) -> "Callable[[Connection], set[Subject]]":
     """Return the work of dropping what is too old; it returns whose counts there are."""
 
     def work(connection: "Connection") -> set[Subject]:
-        from server.store import alerts, outbox, windows
+        from server.store import alerts, idempotency, outbox, windows
 
         alerts.trim_log(connection, now - KEEP_ALERT_LOG_SECONDS)
         outbox.trim(connection, now - KEEP_EVENTS_SECONDS)
+        idempotency.trim(connection, now)
         return windows.load_subjects(connection)
 
     return work

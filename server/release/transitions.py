@@ -130,18 +130,6 @@ def fall_back(route: ReleaseRoute, *, now_seconds: float) -> ReleaseRoute:
     return with_live(route, route.previous, route.previous_digest, now_seconds)
 
 
-def forget_previous(route: ReleaseRoute) -> ReleaseRoute:
-    """Note that the previous version is not kept loaded any more.
-
-    Raises:
-        ReleaseRefused: there is none.
-
-    """
-    missing = [] if route.previous is not None else ["there is none"]
-    allow(route, "let the previous version go", missing)
-    return following(route, previous=None, previous_digest="")
-
-
 # Candidates.
 
 

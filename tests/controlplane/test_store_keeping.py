@@ -11,15 +11,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from server.controlplane import store_keeping
 from server.errors import StoreUnavailable
 from server.statistics.sequential import Alert
 from server.statistics.window import DAY_SECONDS, Cell
-from server.store import alerts, outbox, windows
+from server.store import alerts, idempotency, outbox, windows
 from server.store.database import Health, Store
-from server.store.keys import AlertKey, Subject
+from server.store.idempotency import Kept
+from server.store.keys import AlertKey, IdempotencyKey, Subject
+from server.store.schema import IDEMPOTENCY
 
 SUBJECT = Subject("m", "1", "hash")
 KEY = AlertKey("m", "1", "drift", "age")
@@ -39,14 +41,18 @@ def old_and_new(connection: Connection) -> None:
         outbox.put(connection, f"e{days}", f"k{days}", b"", at)
         outbox.done(connection, f"e{days}")
     outbox.settle(connection, "k", set())
+    for hours in (25, 23):
+        key = IdempotencyKey(f"i{hours}", "m", "hash")
+        idempotency.keep(connection, key, Kept(200, b""), now - hours * 3600)
 
 
-def left(connection: Connection) -> tuple[int, int, int]:
-    """Return how many cells, entries and events are there, and check that no count is lost."""
+def left(connection: Connection) -> tuple[int, int, int, int]:
+    """Return how many cells, entries, events and answers are there; no count may be lost."""
     cells = windows.load_cells(connection, SUBJECT, 0)
     assert sum(int(cell.counts[0]) for cell in cells) == 2000
     log = alerts.read_log(connection, "m", 9)
-    return len(cells), len(log), outbox.count(connection)[outbox.Outcome.DELIVERED]
+    events = outbox.count(connection)[outbox.Outcome.DELIVERED]
+    return len(cells), len(log), events, len(connection.execute(select(IDEMPOTENCY)).all())
 
 
 class Watched(Store):
@@ -64,9 +70,9 @@ class Watched(Store):
 
 
 def test_what_is_old_is_joined_or_dropped(tmp_path: Path) -> None:
-    """Counts are joined and none is lost; log entries and events past their time go."""
+    """Counts are joined and none is lost; entries, events and answers past their time go."""
 
-    async def main() -> tuple[int, int, int]:
+    async def main() -> tuple[int, int, int, int]:
         store = Watched(tmp_path)
         await store.run(old_and_new)
         await store.over.acquire()
@@ -74,13 +80,13 @@ def test_what_is_old_is_joined_or_dropped(tmp_path: Path) -> None:
         await store.over.acquire()
         await store.over.acquire()
         keeping.cancel()
-        found: tuple[int, int, int] = await store.run(left)
+        found: tuple[int, int, int, int] = await store.run(left)
         await store.close()
         return found
 
-    cells, entries, events = asyncio.run(main())
+    cells, *others = asyncio.run(main())
     assert 300 < cells < 600
-    assert (entries, events) == (1, 1)
+    assert others == [1, 1, 1]
 
 
 def test_a_store_that_can_be_written_again_is_seen(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from server.release.states import State, VersionState, states
 from tests.release.test_transitions import CANARY, SECOND, SHADOWED, THREE, TWO, version
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "release.md"
+THIRD = t.promote(SECOND, THREE, now_seconds=250.0, reason="better")
 WAITING = version(3, is_loaded=False)
 OTHER_FILES = version(3, digest="f" * 64)
 
@@ -26,12 +27,12 @@ OTHER_FILES = version(3, digest="f" * 64)
         (SECOND, version(2, problem="its files are torn"), State.LIVE, "its files are torn"),
         (SECOND, version(1), State.PREVIOUS, "a roll back from version 2 brings it back"),
         (SECOND, version(1, problem="torn"), State.FAILED, "torn"),
-        (t.forget_previous(SECOND), version(1), State.LOADED, ""),
+        (THIRD, version(1), State.LOADED, ""),
         (
-            t.forget_previous(SECOND),
+            THIRD,
             version(1, is_loaded=False),
             State.RETIRED,
-            "version 2 is live",
+            "version 3 is live",
         ),
         (SHADOWED, WAITING, State.SHADOW, "sees 25 % of the live batches"),
         (

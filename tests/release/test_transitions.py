@@ -85,15 +85,6 @@ def test_to_fall_back_is_no_verdict() -> None:
     assert t.set_live(route, TWO, now_seconds=500.0).live == "2"
 
 
-def test_a_previous_version_that_is_not_kept_is_none_to_go_back_to() -> None:
-    """Once, and not again."""
-    route = t.forget_previous(SECOND)
-
-    assert (route.previous, route.previous_digest) == (None, "")
-    assert refused(lambda: t.rollback(route, now_seconds=1.0)) == ["there is no previous version"]
-    assert refused(lambda: t.forget_previous(route)) == ["there is none"]
-
-
 def test_the_policy_waits_while_it_is_held_or_a_canary_runs() -> None:
     """`latest` takes nothing live then, but new files of the live version are a fact."""
     for route, why in ((HELD, "the release is held: a freeze"), (CANARY, "'3' is the canary")):

@@ -13,7 +13,7 @@ from server.release.candidate import Candidate
 from server.release.route import ReleaseRoute, from_json, to_json
 
 BY_VERSION = ["set_live", "promote", "start_shadow", "start_canary", "stop_shadow", "refuse"]
-OTHERS = ["rollback", "fall_back", "forget_previous", "next_step", "stop_canary"]
+OTHERS = ["rollback", "fall_back", "next_step", "stop_canary"]
 OTHERS += ["approve", "hold", "resume"]
 
 

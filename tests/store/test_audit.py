@@ -57,7 +57,7 @@ def test_a_history_tells_who_did_what_and_why(store: Transactions) -> None:
     assert (newest.actor, newest.reason, newest.request_id) == ("ann", "because", "r-11")
     assert newest.evidence == {"gates": {"errors": "pass"}}
     assert newest.before == before.after
-    assert (newest.after["previous"], newest.after["live"]) == (None, "1")
+    assert (newest.after["previous"], newest.after["live"]) == ("1", "2")
     assert (newest.from_generation, newest.to_generation) == (11, 12)
     assert newest.at_seconds == 1011.0
 
@@ -133,7 +133,7 @@ def test_entries_that_are_added_are_found(store: Transactions) -> None:
         "UPDATE audit_head SET seq = seq - 1",
         "UPDATE audit_head SET hash = 'x'",
         "INSERT INTO audit_head VALUES (2, 1, 'x')",
-        'UPDATE route SET route = replace(route, \'"live":"1"\', \'"live":"2"\')',
+        'UPDATE route SET route = replace(route, \'"live":"2"\', \'"live":"1"\')',
         "UPDATE route SET generation = generation + 1",
         "DELETE FROM route WHERE model = 'iris'",
         "INSERT INTO route SELECT 'more', generation, route, checksum, saved_seconds FROM route"

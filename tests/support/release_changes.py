@@ -33,7 +33,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("approve", lambda route, _: t.approve(route, actor="bob")),
     ("stop_canary", lambda route, _: t.stop_canary(route, reason="enough")),
     ("refuse", lambda route, _: t.refuse(route, "3", reason="it flips labels")),
-    ("forget_previous", lambda route, _: t.forget_previous(route)),
+    ("fall_back", lambda route, now: t.fall_back(route, now_seconds=now)),
 )
 """Kinds of changes, each with what makes it from the state that those before have left."""
 
