@@ -1,6 +1,8 @@
 # One word per task. `make help` lists them.
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests that only compute, two at a time. All others wait for processes and clocks, and run alone.
+COMPUTING := $(addprefix tests/,loadtests monitoring protocol reference statistics test_tidy.py)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help install serve test explore fix lock clean
@@ -18,7 +20,8 @@ test: $(VENV)/installed-dev ## Check style and types, then run every test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile $(COMPUTING)
+	$(BIN)/pytest $(COMPUTING:%=--ignore=%)
 
 explore: $(VENV)/installed-dev ## Search for examples that break the property tests, other ones each time
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=explore --timeout=1200
