@@ -131,7 +131,7 @@ class Control:
         self._judge = Judge(self._catalog.models, self._releases.route, self._book)
         self._releases.unproven = self._judge.unproven
         self._controller = ReleaseController(
-            self._releases, self._judge, self._book, self._totals, self._fleet.replacements
+            self._releases, self._judge, self._book, self._totals, self._fleet
         )
         self._release_operations.gates = self._controller.report
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))

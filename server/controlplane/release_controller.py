@@ -4,7 +4,8 @@ Decides when: each second for every model with a release. What is to be done is 
 `release/automatic.py`, and may always be refused: whoever changed the release state meanwhile has
 won, and a change that something stands in the way of is asked for again the next second.
 
-Counts begin a moment after a step does: until then, workers split as they did before.
+Requests are counted only while all workers split by the same weight: what comes while some of them
+still split as before, or have just come back, belongs to no step.
 
 Concurrency: event loop only; one thing at a time.
 Lifetime: `run` is one task for the life of control; `close` writes what is left.
@@ -13,7 +14,7 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -28,15 +29,15 @@ from server.release.automatic import Decision, next_decision
 from server.release.canary_evidence import Requests
 from server.release.route import Canary, ReleaseRoute
 from server.store.keys import EvidenceKey
+from server.wire.status import Status
 from server.wire.tally import Routed, Tally
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
-SETTLE_SECONDS = 3.0
-"""From the beginning of a step until all workers split by its weight and have told the last counts
-of the one before."""
+SETTLED_LOOKS = 2
+"""In a row at which all workers split by a step's weight: what they counted before has come."""
 
 
 class Totals(Protocol):
@@ -48,6 +49,16 @@ class Totals(Protocol):
         """Return what splits have given to a version."""
 
 
+class Workers(Protocol):
+    """What is known of the workers."""
+
+    def replacements(self) -> Mapping[int, int]:
+        """Return how often each worker was replaced, by its number."""
+
+    def behind(self, has_done: Callable[[Status], bool]) -> Sequence[object]:
+        """Return the workers of which `has_done` is not true."""
+
+
 class ReleaseController:
     """The part of control that needs no operator."""
 
@@ -57,10 +68,9 @@ class ReleaseController:
         judge: Judge,
         book: EvidenceBook,
         totals: Totals,
-        workers: Callable[[], Mapping[int, int]],
+        workers: Workers,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`workers` says how often each connected worker was replaced, by its number."""
         self.obstacles: dict[str, str] = {}
         """What stands in the way of the next thing that would be done, by model."""
         self._releases = releases
@@ -72,8 +82,8 @@ class ReleaseController:
         """How often each worker had been replaced when it was last connected."""
         self._clock = clock
         self._counts = RoutedCounts()
-        self._steps: dict[str, tuple[str, str, int]] = {}
-        """The canary, epoch and step in which each model's requests were last counted."""
+        self._looks: dict[str, tuple[int, int]] = {}
+        """Of each model with a canary: the generation, and looks in a row at which all had it."""
         self._flush_due = 0.0
 
     async def run(self) -> None:
@@ -104,15 +114,16 @@ class ReleaseController:
             self._flush_due = now + FLUSH_SECONDS
             with contextlib.suppress(StoreUnavailable):  # Then what is seen from now on counts.
                 await self._book.open()
-        routes = [
-            (model, route)
+        routes = {
+            model: route
             for model, route in self._releases.routes.items()
             if not self._judge.is_idle(model)
-        ]
+        }
         lost = self._lost_workers()
-        self._counts.keep_only({key for _, route in routes for key in _counted(route)})
-        for model, route in routes:
-            self._count(model, route, now)
+        self._counts.keep_only({key for route in routes.values() for key in _counted(route)})
+        for model in routes:
+            route = self._releases.route(model)  # It may have changed while others were judged.
+            self._count(model, route)
             if lost and route.canary is not None:
                 key = EvidenceKey(model, route.canary.version, route.canary.epoch)
                 self._book.add_lost_workers(key, lost)
@@ -123,7 +134,7 @@ class ReleaseController:
             else:
                 self.obstacles.pop(model, None)
             await asyncio.sleep(0)  # A judgement takes milliseconds; others must not wait for all.
-        for model in self.obstacles.keys() - dict(routes).keys():
+        for model in self.obstacles.keys() - routes.keys():
             del self.obstacles[model]
         if is_due:
             await self._book.flush(now)
@@ -152,18 +163,18 @@ class ReleaseController:
 
     def _lost_workers(self) -> int:
         """Return how many workers have been replaced since the last look."""
-        now = self._workers()
+        now = self._workers.replacements()
         lost = sum(
             max(0, count - self._replaced.get(worker, count)) for worker, count in now.items()
         )
         self._replaced.update(now)
         return lost
 
-    def _count(self, model: str, route: ReleaseRoute, now: float) -> None:
+    def _count(self, model: str, route: ReleaseRoute) -> None:
         if route.canary is not None and route.live is not None:
-            self._count_split(route, route.live, route.canary, now)
+            self._count_split(route, route.live, route.canary)
         else:
-            self._steps.pop(model, None)
+            self._looks.pop(model, None)
         if route.live is None:
             return
         key = EvidenceKey(model, route.live, live_epoch(route))
@@ -173,7 +184,7 @@ class ReleaseController:
             new = self._counts.news((model, key.epoch), sums, 0.0)
             self._book.add_live(key, new)
 
-    def _count_split(self, route: ReleaseRoute, live: str, canary: Canary, now: float) -> None:
+    def _count_split(self, route: ReleaseRoute, live: str, canary: Canary) -> None:
         model = route.model
         key = EvidenceKey(model, canary.version, canary.epoch)
         slow = self._book.of(key).canary.slow_seconds
@@ -181,16 +192,22 @@ class ReleaseController:
             version: self._counts.news((model, version), self._totals.routed(model, version), slow)
             for version in (live, canary.version)
         }
-        at = (canary.version, canary.epoch, canary.step)
-        is_settled = not 0.0 <= now - canary.step_since_seconds < SETTLE_SECONDS
-        if self._steps.get(model) == at and is_settled:
+        if self._is_settled(route):
             self._book.add_routed(key, new[canary.version], new[live])
-        self._steps[model] = at
         if slow == 0.0:
             tally = self._totals.versions.get((model, live), Tally())
             found = slow_seconds(tally.request)
             if found:
                 self._book.set_slow(key, found)
+
+    def _is_settled(self, route: ReleaseRoute) -> bool:
+        """Say whether what was counted since the last look was split by this state's weight."""
+        model, generation = route.model, route.generation
+        late = self._workers.behind(lambda one: one.released.get(model, -1) == generation)
+        before, looks = self._looks.get(model, (-1, 0))
+        looks = 0 if late else (looks + 1 if before == generation else 1)
+        self._looks[model] = (generation, looks)
+        return looks > SETTLED_LOOKS
 
 
 def _counted(route: ReleaseRoute) -> set[tuple[str, str]]:

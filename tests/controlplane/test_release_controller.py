@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from server.controlplane.release_controller import SETTLE_SECONDS
+from server.controlplane.release_controller import SETTLED_LOOKS
 from server.controlplane.releases import Wish
 from server.release.actions import Action, Verb
 from tests.support.automatic import AutomaticBench, play, two_versions
@@ -89,13 +89,13 @@ def test_a_canary_that_ends_workers_is_ended(tmp_path: Path) -> None:
 
     async def scenario(bench: AutomaticBench) -> None:
         await to_canary(bench)
-        bench.replaced[0] += 1
+        bench.workers.replaced[0] += 1
         await bench.pass_seconds(40, bench.traffic)
         assert bench.route.canary is not None
         assert bench.route.canary.step == 0
-        del bench.replaced[1]  # It is away for a moment.
+        del bench.workers.replaced[1]  # It is away for a moment.
         await bench.pass_seconds(1, bench.traffic)
-        bench.replaced[1] = 2
+        bench.workers.replaced[1] = 2
         await bench.pass_seconds(1, bench.traffic)
         assert bench.route.refused["bb"].endswith("3 workers lost")
 
@@ -156,21 +156,25 @@ def test_what_was_promoted_by_itself_is_taken_back_if_requests_fail(tmp_path: Pa
     play(tmp_path, two_versions("automatic"), scenario)
 
 
-def test_counts_begin_when_a_step_has_settled(tmp_path: Path) -> None:
-    """What workers counted by the weight before belongs to neither step."""
+def test_requests_count_while_all_workers_split_alike(tmp_path: Path) -> None:
+    """What workers counted by the weight before, or while one is away, belongs to no step."""
 
     async def scenario(bench: AutomaticBench) -> None:
+        async def counted(seconds: int) -> int:
+            before = bench.judge.situation("m")
+            await bench.pass_seconds(seconds, bench.traffic)
+            after = bench.judge.situation("m")
+            assert before is not None
+            assert after is not None
+            return after.canary_requests - before.canary_requests
+
         await to_canary(bench)
-        evidence = bench.judge.situation
-        settling = int(SETTLE_SECONDS) - 1
-        await bench.pass_seconds(settling, bench.traffic)
-        situation = evidence("m")
-        assert situation is not None
-        assert situation.canary_requests == 0
-        await bench.pass_seconds(2, bench.traffic)
-        situation = evidence("m")
-        assert situation is not None
-        assert situation.canary_requests == 200
+        assert await counted(SETTLED_LOOKS) == 0
+        assert await counted(2) == 200
+        bench.workers.late = 1
+        assert await counted(3) == 0
+        bench.workers.late = 0
+        assert await counted(SETTLED_LOOKS + 1) == 100
 
     play(tmp_path, two_versions("automatic"), scenario)
 

@@ -17,6 +17,7 @@ from server.controlplane.totals import Totals
 from server.release.actions import Action, Verb
 from server.release.gate_settings import CanarySettings, GateSettings
 from server.release.route import ReleaseRoute
+from server.wire.status import Status
 from server.wire.tally import Tally
 from tests.support.fake_worker import known
 from tests.support.releases import ReleaseBench, release_bench
@@ -36,6 +37,23 @@ def two_versions(mode: ReleaseMode, gates: GateSettings | None = GATES) -> Known
     return model
 
 
+class FakeWorkers:
+    """Workers that split by what they were told at once, unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.replaced = {0: 0, 1: 0}
+        self.late = 0
+
+    def replacements(self) -> dict[int, int]:
+        """Return how often each was replaced."""
+        return dict(self.replaced)
+
+    def behind(self, has_done: Callable[[Status], bool]) -> list[None]:
+        """Return as many as are late."""
+        del has_done
+        return [None] * self.late
+
+
 class AutomaticBench:
     """All parts, a clock that is set, and counts that a test adds to."""
 
@@ -43,8 +61,7 @@ class AutomaticBench:
         self.bench = bench
         self.releases = bench.releases
         self.totals = Totals()
-        self.replaced = {0: 0, 1: 0}
-        """How often each worker was replaced."""
+        self.workers = FakeWorkers()
         self.book = EvidenceBook(bench.store, self.releases.route)
         self.judge = Judge(bench.models, self.releases.route, self.book)
         self.releases.unproven = self.judge.unproven
@@ -57,7 +74,7 @@ class AutomaticBench:
             self.judge,
             self.book,
             self.totals,
-            lambda: dict(self.replaced),
+            self.workers,
             lambda: self.bench.now,
         )
 
