@@ -139,6 +139,9 @@ class Shadow:
         """Open what is planned and not there, one after the other, until there is a newer plan."""
         plans, self._new_plans = self._new_plans or [], None
         self._candidates.forget_all_but(plans)
+        # What the C library keeps of models that are gone would count against those that come.
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, machine.give_memory_back)
         for plan, one in self._candidates.missing(plans):
             if self._new_plans is not None:
                 return
