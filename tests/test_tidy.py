@@ -66,6 +66,7 @@ ONLY_IN = {
         "cli/drift.py",
         "cli/drift_table.py",
         "cli/model.py",
+        "cli/performance_table.py",
         "cli/plain.py",
         "cli/profile.py",
         "cli/profile_view.py",

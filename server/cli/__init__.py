@@ -12,7 +12,9 @@ import typer
 import server
 from server.cli.doctor import doctor
 from server.cli.drift import drift
+from server.cli.feedback import feedback_app
 from server.cli.model import model_app
+from server.cli.performance import performance
 from server.cli.profile import profile_app
 from server.cli.release import release_app
 from server.cli.serve import serve_command
@@ -44,9 +46,11 @@ def _root(
 app.command("serve")(serve_command)
 app.command("doctor")(doctor)
 app.command("drift")(drift)
+app.command("performance")(performance)
 app.add_typer(model_app, name="model")
 app.add_typer(profile_app, name="profile")
 app.add_typer(release_app, name="release")
+app.add_typer(feedback_app, name="feedback")
 
 
 def main() -> None:
