@@ -101,6 +101,7 @@ ALSO_IN = {
         "controlplane/app.py",
         "controlplane/monitor.py",
         "controlplane/process.py",
+        "controlplane/release_parts.py",
     },
 }
 TELLS_VERSIONS = "cli/doctor.py"
@@ -158,6 +159,7 @@ COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
+    "controlplane/release_parts.py": "e2e/test_release.py",  # it joins some of them
     "http/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
     "http/connection.py": "dataplane/test_connection_pipelining.py",  # by the port that has more
     "http/exchanges.py": "dataplane/test_connection_disconnects.py",  # whoever leaves, and when

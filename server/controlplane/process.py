@@ -21,16 +21,12 @@ from server.child import Channel, run_child
 from server.controlplane import (
     exposition,
     feedback_metrics,
-    gate_metrics,
-    release_metrics,
     release_reading,
-    shadow_metrics,
     store_keeping,
     store_metrics,
 )
 from server.controlplane.app import ControlApp, build_app
 from server.controlplane.catalog import Catalog
-from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.exposition import Sources
 from server.controlplane.feedback import Feedback
 from server.controlplane.feedback_app import MAX_FEEDBACK_BYTES, FeedbackApp
@@ -42,15 +38,10 @@ from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.realised_view import RealisedView
 from server.controlplane.release_app import ReleaseApp
-from server.controlplane.release_controller import ReleaseController
-from server.controlplane.release_judge import Judge
-from server.controlplane.release_keeper import ReleaseKeeper
-from server.controlplane.release_operations import ReleaseOperations
-from server.controlplane.releases import Releases
+from server.controlplane.release_parts import ReleaseParts
 from server.controlplane.router import Router
-from server.controlplane.shadow_feed import ShadowFeed
 from server.controlplane.totals import Totals
-from server.errors import StoreUnavailable, TidegateError
+from server.errors import TidegateError
 from server.http.connection import Connection
 from server.http.port import HttpPort
 from server.store.database import Store
@@ -87,22 +78,21 @@ class Control:
         self._intents = Intents.read(settings.state_dir)
         self._intake = Intake(settings)
         self._catalog = Catalog(settings, self._intake, self._intents, self._changed)
-        self._keeper = ReleaseKeeper(self._store)
-        self._releases = Releases(
-            self._catalog.models, self._fleet, self._keeper, self._releases_changed
+        self._parts = ReleaseParts(
+            settings,
+            self._store,
+            self._catalog.models,
+            self._fleet,
+            changed=lambda: self._router.note(),
         )
-        self._router = Router(self._catalog.models, self._fleet, settings, self._releases)
+        releases = self._parts.releases
+        self._router = Router(self._catalog.models, self._fleet, settings, releases)
+        self._catalog.guard = release_reading.guard(releases)
         self._operations = Operations(
             settings, self._catalog, self._router, self._fleet, self._totals, self._intents
         )
-        self._book = EvidenceBook(self._store, self._releases.route)
-        self._feed = ShadowFeed(
-            settings,
-            self._catalog.models,
-            self._book,
-            unmirrored=self._totals.unmirrored,
-            lag_seconds=self._fleet.lag_seconds,
-            report=lambda wanted: channel.report(shadow=wanted),
+        release_operations = self._parts.join(
+            self._router, self._totals, lambda wanted: channel.report(shadow=wanted)
         )
         self._monitor = Monitor(
             settings,
@@ -118,29 +108,13 @@ class Control:
         self._monitor.realised = self._realised.readings
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
-        self._catalog.guard = release_reading.guard(self._releases)
-        self._release_operations = ReleaseOperations(
-            settings,
-            self._releases,
-            self._keeper,
-            self._router,
-            self._fleet,
-            self._catalog.models,
-        )
-        self._release_operations.mismatches = self._feed.mismatches
-        self._judge = Judge(self._catalog.models, self._releases.route, self._book)
-        self._releases.unproven = self._judge.unproven
-        self._controller = ReleaseController(
-            self._releases, self._judge, self._book, self._totals, self._fleet
-        )
-        self._release_operations.gates = self._controller.report
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
         self._server = _Server(
             uvicorn.Config(
                 build_app(
                     ControlApp(self._operations, self._collect, self._is_ready, self._monitor),
                     [
-                        *ReleaseApp(self._release_operations).routes(),
+                        *ReleaseApp(release_operations).routes(),
                         *FeedbackApp(
                             self._feedback,
                             self._realised,
@@ -163,26 +137,21 @@ class Control:
         """Run until `stop` is set; return the exit code."""
         await self._intake.prepare()
         await self._fleet.listen(self._charter.socket_path, self._router.greeting)
-        await self._feed.link.listen(shadow.socket_path(self._charter.socket_path))
+        await self._parts.feed.link.listen(shadow.socket_path(self._charter.socket_path))
         listener = socket.socket(fileno=self._charter.listen_fd)
         tasks = [
             asyncio.create_task(coroutine)
             for coroutine in (
                 self._router.run(),
+                *self._parts.running(self._until_ready_or_late),
                 self._port.sweep_forever(),
-                release_reading.read(
-                    self._releases, self._keeper, self._charter.settings.state_dir
-                ),
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),
                 self._keep_store(),
-                self._keeper.run(),
                 self._notify(),
                 self._watch_rows(),
                 self._join_labels(),
-                self._mirror(),
-                self._go_on(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -197,7 +166,7 @@ class Control:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._monitor.close()
                 await self._feedback.close()
-                await self._controller.close()
+                await self._parts.close()
                 await self._store.close()
         return 0
 
@@ -226,7 +195,7 @@ class Control:
     async def _keep_store(self) -> None:
         """Open the store when all is served: until then, the cores have better things to do."""
         await self._router.until(self._is_ready)
-        self._keeper.open()
+        self._parts.keeper.open()
         await store_keeping.keep(self._store)
 
     async def _notify(self) -> None:
@@ -241,23 +210,12 @@ class Control:
         await self._until_ready_or_late()
         await self._feedback.run()
 
-    async def _mirror(self) -> None:
-        await self._until_ready_or_late()
-        if any(route.shadows for route in self._releases.routes.values()):
-            with contextlib.suppress(StoreUnavailable):
-                await self._book.open()  # It says between which edges scores were counted before.
-        self._feed.start()
-        await self._feed.run()
-
-    async def _go_on(self) -> None:
-        await self._until_ready_or_late()
-        await self._controller.run()
-
     async def _until_ready_or_late(self) -> None:
         """Wait until all is served, or until that takes too long to wait for."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MONITOR_WAIT_SECONDS):
-                await self._router.until(lambda: self._releases.is_known and self._is_ready())
+                await self._parts.releases.known.wait()
+                await self._router.until(self._is_ready)
 
     async def _report_when_ready(self) -> None:
         """Tell the supervisor when every worker serves, so that it can be printed."""
@@ -275,13 +233,7 @@ class Control:
     def _changed(self) -> None:
         """The catalog knows something new."""
         self._totals.keep_only(set(self._catalog.models))
-        self._feed.keep_only(set(self._catalog.models))
-        self._feed.want(self._releases.routes)
-        self._router.note()
-
-    def _releases_changed(self) -> None:
-        """A release state is another."""
-        self._feed.want(self._releases.routes)
+        self._parts.models_changed()
         self._router.note()
 
     def _collect(self) -> list[Metric]:
@@ -296,7 +248,7 @@ class Control:
             self._operations,
             self._charter.workers,
             self._channel.take_lag(),
-            self._feed.status,
+            self._parts.feed.status,
         )
         return [
             *exposition.collect(sources),
@@ -304,9 +256,7 @@ class Control:
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),
             *feedback_metrics.collect(self._feedback),
-            *shadow_metrics.collect(self._feed),
-            *gate_metrics.collect(self._judge, self._releases.routes, self._controller.obstacles),
-            *release_metrics.collect(self._releases, self._keeper, self._catalog.models.keys()),
+            *self._parts.metrics(),
         ]
 
     # What workers say.
@@ -325,7 +275,7 @@ class Control:
         self._totals.take_records(records)
         self._monitor.take(records)
         self._feedback.take(records)
-        self._feed.take(records, message)
+        self._parts.feed.take(records, message)
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""

@@ -118,6 +118,13 @@ class ReleaseKeeper:
             await self._write_waiting()
             await self._store.run(_committing(change, is_wanted, key), is_durable=True)
 
+    async def close(self) -> None:
+        """Write what waits, as far as that is possible."""
+        if self._may_open.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                async with self._writing:
+                    await self._write_waiting()
+
     async def _write_waiting(self) -> None:
         while self._waiting:
             one = self._waiting[0]

@@ -53,6 +53,27 @@ def test_nothing_is_opened_before_it_is_said(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
+    """A store that was never needed is not opened for it: the desired state has it all."""
+
+    async def main() -> None:
+        async with release_bench(tmp_path) as bench:
+            keeper = ReleaseKeeper(bench.store)
+            keeper.later(change(1))
+            await keeper.close()
+            assert keeper.unwritten == 1
+
+            keeper.open()
+            bench.store.is_broken = True
+            await keeper.close()
+            assert keeper.unwritten == 1
+            bench.store.is_broken = False
+            await keeper.close()
+            assert keeper.unwritten == 0
+
+    asyncio.run(main())
+
+
 def test_a_change_that_is_not_wanted_any_more_is_not_written(tmp_path: Path) -> None:
     """The store's thread asks at the last moment."""
 

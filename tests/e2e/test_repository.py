@@ -28,7 +28,10 @@ def test_a_model_put_into_the_repository_answers(shop: Workshop) -> None:
 
 
 def test_a_new_version_takes_over_when_it_is_warm(shop: Workshop) -> None:
-    """Under the default policy the highest version goes live, and no request fails meanwhile."""
+    """Under the default policy the highest version goes live, and no request fails meanwhile.
+
+    The one before stays loaded, to be rolled back to; older ones do not.
+    """
     shop.put("grows", 1, offset=1)
     shop.until_live("grows", 1)
 
@@ -37,8 +40,11 @@ def test_a_new_version_takes_over_when_it_is_warm(shop: Workshop) -> None:
         shop.until_live("grows", 2)
         eventually(lambda: seen.answers["2"])
 
-    assert shop.offset("grows") == 2
-    assert shop.gateway.infer("grows", ROW, "1").status == 404
+    assert (shop.offset("grows"), shop.offset("grows", "1")) == (2, 1)
+    shop.put("grows", 3, offset=3)
+    shop.until_live("grows", 3)
+    assert (shop.offset("grows"), shop.offset("grows", "2")) == (3, 2)
+    eventually(lambda: shop.gateway.infer("grows", ROW, "1").status == 404)
     old = shop.gateway.index()["grows", "1"]
     assert (old["state"], old["live"]) == ("UNAVAILABLE", False)
     assert old["reason"] == "the version policy 'latest:1' does not load it"
@@ -57,7 +63,7 @@ def test_new_files_in_a_version_replace_what_it_answers(shop: Workshop) -> None:
 
 
 def test_removing_the_live_version_goes_back_to_the_one_before(shop: Workshop) -> None:
-    """What is taken out of the repository answers until its successor is loaded."""
+    """What is taken out of the repository answers until its successor does, and is kept a while."""
     shop.put("shrinks", 1, offset=1)
     folder = shop.put("shrinks", 2, offset=2)
     shop.until_live("shrinks", 2)
@@ -68,7 +74,9 @@ def test_removing_the_live_version_goes_back_to_the_one_before(shop: Workshop) -
         shop.until_live("shrinks", 1)
         eventually(lambda: seen.answers["1"])
 
-    eventually(lambda: ("shrinks", "2") not in shop.gateway.index())
+    removed = shop.gateway.index()["shrinks", "2"]
+    assert (removed["state"], removed["live"]) == ("READY", False)
+    assert removed["reason"] == "its files are gone; it stays to be rolled back to"
 
 
 def test_a_removed_model_is_not_found(shop: Workshop) -> None:
