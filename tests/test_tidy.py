@@ -21,6 +21,7 @@ LAYERS = [
     "protocol statistics logs",
     "engine monitoring reference release repository store http_app",
     "http wire",
+    "capture",
     "child",  # what all children of the supervisor share
     "dataplane controlplane shadow",
     "supervisor",
@@ -54,7 +55,12 @@ ONLY_IN = {
         "controlplane/shadow_metrics.py",
         "controlplane/store_metrics.py",
     },
-    "pyarrow": {"reference/parquet_table.py"},
+    "pyarrow": {
+        "capture/arrow.py",
+        "capture/reading.py",
+        "capture/writer.py",
+        "reference/parquet_table.py",
+    },
     "pydantic": {
         "config.py",
         "release/gate_settings.py",
@@ -123,6 +129,8 @@ PURE = (
     "repository/policy.py",
     "repository/triton_config.py",
     "http/request_reader.py",
+    "capture/columns.py",
+    "capture/rows.py",
     "wire/channel.py",
     "wire/frames.py",
     "shadow/comparison.py",

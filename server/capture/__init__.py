@@ -1,0 +1,1 @@
+"""Answered rows in Parquet files: how they are written, and read back to be replayed."""

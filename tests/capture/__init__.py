@@ -1,0 +1,1 @@
+"""Captured rows: columns, files, and back."""
