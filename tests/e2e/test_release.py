@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,16 @@ def test_of_two_promotions_that_race_one_wins(shop: Workshop) -> None:
     """Both operators looked at one generation; one gets 200, the other 412 and the winner."""
     for version in (1, 2, 3):
         shop.put("raced", version, offset=version)
-    shop.until_live("raced", 3)
-    generation = str(release(shop.gateway, "raced")["generation"])
+    for version in (1, 2, 3):
+        eventually(partial(_is_loaded, shop.gateway, "raced", version))
+    before = release(shop.gateway, "raced")
+    generation, chosen = str(before["generation"]), {1, 2, 3} - {int(before["live"])}
     replies: list[Reply] = []
 
     def race(version: int) -> None:
         replies.append(promote(shop.gateway, "raced", version, If_Match=generation))
 
-    racers = [threading.Thread(target=race, args=(version,)) for version in (1, 2)]
+    racers = [threading.Thread(target=race, args=(version,)) for version in chosen]
     with steady_client(shop.gateway, "raced", {"1": 1, "2": 2, "3": 3}):
         for racer in racers:
             racer.start()
@@ -77,13 +80,17 @@ def test_of_two_promotions_that_race_one_wins(shop: Workshop) -> None:
     assert shop.offset("raced") == int(won.json["after"]["live"])
 
 
+def _is_loaded(gateway: Gateway, model: str, version: int) -> bool:
+    return bool(gateway.index()[model, str(version)]["state"] == "READY")
+
+
 def test_a_new_version_waits_for_an_operator_and_a_roll_back_undoes_it(shop: Workshop) -> None:
     """Nothing fails meanwhile, and each answer says by which release state it was given."""
     shop.put("waits", 1, offset=1)
     shop.until_live("waits", 1)
     with steady_client(shop.gateway, "waits", {"1": 1, "2": 2}) as seen:
         shop.put("waits", 2, offset=2)
-        eventually(lambda: shop.gateway.index()["waits", "2"]["state"] == "READY")
+        eventually(lambda: _is_loaded(shop.gateway, "waits", 2))
         states = {
             one["version"]: one["state"] for one in release(shop.gateway, "waits")["versions"]
         }
