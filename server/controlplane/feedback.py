@@ -110,6 +110,11 @@ class Feedback:
         if self.predictions.take(records) >= FLUSH_ROWS:
             self._woken.set()
 
+    def take_shadow(self, records: BatchRecords) -> None:
+        """Keep how a candidate answered rows that were mirrored to it."""
+        if self.predictions.take(records, is_shadow=True) >= FLUSH_ROWS:
+            self._woken.set()
+
     @property
     def early_items(self) -> int:
         """Labels that wait for their predictions."""
@@ -286,10 +291,6 @@ class Feedback:
         since = self.since_hour()
         self.series = {key: one for key, one in self.series.items() if key.hour >= since}
         self.predictions.forget_unloaded()
-
-    def paired(self, live: Version, candidate: Version) -> PairedCounts:
-        """Return who was right where both versions answered a row, by first labels."""
-        return self.pairs.get((live, candidate), PairedCounts())
 
 
 def _told(error: BaseException) -> Exception:

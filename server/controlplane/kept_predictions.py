@@ -41,14 +41,18 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 class Standing:
     """What a version is to its model while its records come."""
 
-    is_live: bool
-    is_canary: bool
+    is_live: bool = False
+    is_canary: bool = False
+    is_shadow: bool = False
+    """Whether it answered copies of requests, whatever their callers named."""
 
     def roles(self, is_pinned: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the role in which each request was answered.
 
         Who named no version was answered by what was live then, if not by a canary.
         """
+        if self.is_shadow:
+            return np.full(len(is_pinned), Role.SHADOW, np.uint8)
         usual = Role.CANARY if self.is_canary else Role.LIVE
         named = Role.LIVE if self.is_live else Role.PINNED
         return np.where(is_pinned, named, usual).astype(np.uint8)

@@ -65,8 +65,11 @@ class PredictionIntake:
         self._plans = plans
         self._kept: dict[Version, _Kept] = {}
 
-    def take(self, records: BatchRecords) -> int:
-        """Keep what is to be kept of a message; return how many rows of its version wait."""
+    def take(self, records: BatchRecords, *, is_shadow: bool = False) -> int:
+        """Keep what is to be kept of a message; return how many rows of its version wait.
+
+        `is_shadow`: the answers are those of a candidate to copies of live requests.
+        """
         model = self._models.get(records.model)
         known = model.versions.get(records.version) if model is not None else None
         if (
@@ -85,7 +88,8 @@ class PredictionIntake:
             if keeping is None:
                 self.unkept_rows += records.rows
                 return 0
-            self.unkept_rows += keeping.take(records, self._standing(of), sample_bp)
+            standing = Standing(is_shadow=True) if is_shadow else self._standing(of)
+            self.unkept_rows += keeping.take(records, standing, sample_bp)
         except Exception:  # Whatever is wrong with these rows, the next ones may be good.
             self.unkept_rows += records.rows
             log.exception("predictions_not_kept", model=of.model, version=of.version)
@@ -114,7 +118,7 @@ class PredictionIntake:
     def _standing(self, of: Version) -> Standing:
         plan = self._plans().get(of.model)
         if plan is None:
-            return Standing(is_live=False, is_canary=False)
+            return Standing()
         is_canary = plan.canary is not None and plan.canary.version == of.version
         return Standing(is_live=plan.live == of.version, is_canary=is_canary)
 

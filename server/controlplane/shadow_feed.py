@@ -32,7 +32,7 @@ from server.release.evidence import ShadowEvidence
 from server.release.mismatches import Mismatch, kept
 from server.release.route import ReleaseRoute
 from server.store.keys import EvidenceKey
-from server.wire import shadow
+from server.wire import record, shadow
 from server.wire.frames import Kind
 from server.wire.record import BatchRecords, Content
 from server.wire.shadow import Run, ShadowStatus
@@ -113,6 +113,8 @@ class ShadowFeed:
         self._report = report
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._random = random.Random()  # noqa: S311 - which batch is drawn is no secret
+        self.take_answers: Callable[[BatchRecords], None] = lambda _: None
+        """Is told how candidates answered what was mirrored, for labels that may come."""
         self.throttle = Throttle(settings.shadow_cpu_cores, self._clock())
         self._is_started = False
         self._routes: Mapping[str, ReleaseRoute] = {}
@@ -236,6 +238,8 @@ class ShadowFeed:
             self._loaded = frozenset(
                 (model, epoch) for model, epochs in self.status.loaded.items() for epoch in epochs
             )
+        elif kind is Kind.SHADOW_ANSWERS:
+            self.take_answers(record.decode(payload))
         elif kind is Kind.SHADOW_EVIDENCE:
             delta = shadow.decode_evidence(payload)
             key = (delta.model, delta.version, delta.epoch)

@@ -185,6 +185,9 @@ class Shadow:
                 log.exception("comparison_failed", model=records.model, version=version)
                 self._of(run).evidence.dropped["failed"] += len(records.batches)
             else:
+                if runner.answers is not None:
+                    message = b"".join(record.encode(runner.answers))
+                    self._link.send(Kind.SHADOW_ANSWERS, message)
                 seen = self._of(run)
                 seen.evidence.add(evidence)
                 seen.samples = kept([*seen.samples, *samples])

@@ -12,7 +12,7 @@ Lifetime: that of a candidate's plan.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -29,13 +29,16 @@ from server.shadow.samples import Sampler, shown_row
 from server.shadow.scores import counts_of, range_of, scores_of
 from server.shadow.slowness import Slowness
 from server.tensors import Array
-from server.wire.record import BatchRecords, NamedTensor, prediction_id
+from server.wire.record import BatchRecords, Content, NamedTensor, prediction_id
 from server.wire.shadow import CandidatePlan, Runnable
 
 TRIAL_SHARE = 0.01
 TRIAL_SECONDS = 2.0
 """A trial is due after that long, however few records there are: it must not take days to learn
 how noisy and how slow a rarely used model is."""
+
+MAX_ANSWERS_BYTES = 1 << 20
+"""Of a record's outputs: labels are about classes and numbers, which are small."""
 
 RANGE_PAIRS = 200
 """Pairs whose live scores decide between which edges all are counted."""
@@ -56,6 +59,8 @@ class _Answered:
     kinds: Codes
     scores: NDArray[np.float64]
     """NaN where there is none."""
+    outputs: list[NamedTensor] = field(default_factory=list)
+    """Empty unless all rows were answered alike."""
     cpu_seconds: float = 0.0
     samples: list[Mismatch] = field(default_factory=list)
 
@@ -78,6 +83,9 @@ class CandidateRunner:
         self._generator = generator
         self._sampler = Sampler(generator)
         self._slowness = Slowness()
+        self.answers: BatchRecords | None = None
+        """The last record as the candidate answered it, for labels that may come; None if it did
+        not answer all of it, or too much."""
         self._score_range = plan.score_range
         self._early_scores: list[tuple[Array, Array]] = []
         """Scores of pairs, live and candidate, from before the range was decided."""
@@ -98,6 +106,7 @@ class CandidateRunner:
         if is_trial and again is None:
             again = self._answer(self._live, records, slices)
         self._count(evidence, records, drawn, answered)
+        self.answers = _as_answered(records, self._candidate.runnable, answered.outputs)
         if again is not None:
             evidence.noise = kind_counts(again.kinds[drawn])
             self._slowness.note(evidence, records.rows, answered.cpu_seconds, again.cpu_seconds)
@@ -148,7 +157,9 @@ class CandidateRunner:
                     waiting += reversed(alone)
                 else:
                     runs.append((rows, []))
-        for rows, outputs in _joined(runs):
+        joined = list(_joined(runs))
+        answered.outputs = joined[0][1] if len(joined) == 1 else []
+        for rows, outputs in joined:
             number = rows.stop - rows.start
             if not outputs:
                 answered.kinds[rows] = CODES[Kind.ERROR]
@@ -249,6 +260,28 @@ class CandidateRunner:
         self._early_scores.clear()
         evidence.live_scores = counts_of(lives, *self._score_range)
         evidence.candidate_scores = counts_of(candidates, *self._score_range)
+
+
+def _as_answered(
+    records: BatchRecords, runnable: Runnable, outputs: list[NamedTensor]
+) -> BatchRecords | None:
+    """Return a record with a candidate's outputs, without the inputs, which control has had."""
+    size = sum(
+        sum(map(len, map(str, one.array.ravel().tolist())))
+        if one.array.dtype == object
+        else one.array.nbytes
+        for one in outputs
+    )
+    if not outputs or size > MAX_ANSWERS_BYTES:
+        return None
+    return replace(
+        records,
+        version=runnable.version,
+        digest=runnable.digest,
+        inputs=[],
+        outputs=outputs,
+        content=Content.ROWS,
+    )
 
 
 def _part(tensor: NamedTensor, rows: slice) -> NamedTensor:

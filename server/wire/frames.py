@@ -38,6 +38,8 @@ class Kind(IntEnum):
     """Shadow to control: counts to add, and samples of mismatches (`shadow.py`)."""
     SHADOW_STATUS = 12
     """Shadow to control: how it is (JSON)."""
+    SHADOW_ANSWERS = 13
+    """Shadow to control: batch records as a candidate answered them (`record.py`)."""
 
 
 def frame(kind: Kind, *parts: bytes | memoryview) -> bytes:

@@ -149,9 +149,9 @@ def test_a_callers_own_id_joins_every_version_that_has_it(tmp_path: Path) -> Non
         assert {key.is_acted_on for key, one in rig.feedback.series.items() if one.counts.rows} == {
             True
         }
-        assert rig.feedback.paired(ONE, TWO) == PairedCounts(live_only=1)
+        assert rig.feedback.pairs[ONE, TWO] == PairedCounts(live_only=1)
         assert await rig.label(item("order 1", 0)) == ["corrected"]
-        assert rig.feedback.paired(ONE, TWO) == PairedCounts(live_only=1)
+        assert rig.feedback.pairs[ONE, TWO] == PairedCounts(live_only=1)
 
     run(tmp_path, scenario)
 

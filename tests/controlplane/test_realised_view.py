@@ -9,7 +9,8 @@ from server.controlplane.realised_view import JUDGE_SECONDS, RealisedView
 from server.monitoring.cohorts import Baseline
 from server.monitoring.locating import Version
 from server.monitoring.observer import LABELS_WINDOW
-from tests.support.predicted import MODEL, FeedbackRig, item
+from server.monitoring.realised_figures import PairedCounts
+from tests.support.predicted import MODEL, FeedbackRig, item, records
 
 OF = Version(MODEL, "1", "d1")
 
@@ -22,7 +23,7 @@ def run(
     async def whole() -> None:
         rig = FeedbackRig(tmp_path / "state")
         try:
-            await scenario(rig, RealisedView(rig.feedback, rig.store, lambda: rig.now))
+            await scenario(rig, RealisedView(rig.feedback, rig.store, rig.models, lambda: rig.now))
         finally:
             await rig.store.close()
 
@@ -58,6 +59,28 @@ def test_new_labels_are_judged_once_a_minute(tmp_path: Path) -> None:
         rig.now += 60.0
         assert view.readings(OF, held_to) != []
         assert view.readings(Version(MODEL, "2", "d2"), held_to) == []
+
+    run(tmp_path, scenario)
+
+
+def test_a_label_scores_a_shadow_beside_the_live_version(tmp_path: Path) -> None:
+    """Both answered the same request: who was right is counted once, by the first label."""
+
+    async def scenario(rig: FeedbackRig, view: RealisedView) -> None:
+        ids = rig.predict([0.9, 0.9, 0.2])
+        shadow = records(
+            [0.8, 0.1, 0.3], first=rig.next_number - 3, version="2", digest="d2", pinned=[True] * 3
+        )
+        rig.feedback.take_shadow(shadow)
+        assert view.paired_labels(MODEL, "1", "2") is None
+
+        assert await rig.label(*(item(one, 1) for one in ids)) == ["joined"] * 3
+
+        assert view.paired_labels(MODEL, "1", "2") == PairedCounts(1, 1, 0, 1)
+        assert view.paired_labels(MODEL, "2", "1") is None
+        assert view.paired_labels("nobody", "1", "2") is None
+        (_, other) = (await view.report(MODEL, "1", {}))["versions"]
+        assert [(role["role"], role["labelled"]) for role in other["roles"]] == [("shadow", 3)]
 
     run(tmp_path, scenario)
 

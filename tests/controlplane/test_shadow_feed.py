@@ -228,6 +228,21 @@ def test_what_the_process_has_seen_goes_into_the_book_and_into_the_totals(tmp_pa
     on_loop(check)
 
 
+def test_how_candidates_answered_is_passed_on_for_labels(tmp_path: Path) -> None:
+    """A record as it would have come from a worker of the candidate."""
+
+    async def check() -> None:
+        async with scene(tmp_path, route(a_shadow("2"))) as at, at.connected("e2") as fake:
+            told: list[BatchRecords] = []
+            at.feed.take_answers = told.append
+            fake.say(Kind.SHADOW_ANSWERS, b"".join(record.encode(at.record)))
+            await at.until(lambda: told)
+            assert told[0].rows == at.record.rows
+            assert told[0].request_numbers.tolist() == at.record.request_numbers.tolist()
+
+    on_loop(check)
+
+
 def test_the_end_of_the_process_is_a_finding_of_the_candidate_that_ran(tmp_path: Path) -> None:
     """A crash, with the pairs that it ran on as errors; if nothing ran, nobody is to blame."""
 

@@ -63,6 +63,24 @@ def test_the_same_model_agrees(tmp_path: Path) -> None:
     assert not samples
 
 
+def test_answers_are_kept_for_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record as the candidate answered it; none where some rows failed, or it is too much."""
+    live, candidate = classifiers(tmp_path, 1.0)
+    both = beside(live, candidate)
+    record = record_of(live, column(0.5, 2, -1), [2, 1])
+    both.run(record)
+
+    answers = both.answers
+    assert answers is not None
+    assert (answers.version, answers.digest, answers.inputs) == ("2", "digest-2", [])
+    assert answers.request_numbers.tolist() == record.request_numbers.tolist()
+    labels = {one.name: one.array for one in answers.outputs}["label"]
+    assert labels.ravel().tolist() == candidate.session.run([record.inputs[0].array])[0].tolist()
+    monkeypatch.setattr(runner, "MAX_ANSWERS_BYTES", 10)
+    both.run(record)
+    assert both.answers is None
+
+
 def test_flips_are_counted_by_row_by_request_and_by_segment(tmp_path: Path) -> None:
     """Rows between the two boundaries flip; a request counts once, a pinned one not at all."""
     live, candidate = classifiers(tmp_path, 1.0)

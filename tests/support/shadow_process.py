@@ -31,6 +31,7 @@ class ShadowProcess:
         self.deltas: list[EvidenceDelta] = []
         self.runs: list[Run | None] = []
         self.statuses: list[ShadowStatus] = []
+        self.answers: list[BatchRecords] = []
         self._control = control
         self._reader = FrameReader()
 
@@ -70,6 +71,8 @@ class ShadowProcess:
                 self.deltas.append(shadow.decode_evidence(payload))
             elif kind is Kind.SHADOW_RUN:
                 self.runs.append(shadow.decode_run(payload))
+            elif kind is Kind.SHADOW_ANSWERS:
+                self.answers.append(record.decode(payload))
             elif kind is Kind.SHADOW_STATUS:
                 self.statuses.append(shadow.decode_status(payload))
         return bool(chunk)
