@@ -29,9 +29,7 @@ from pydantic import (
 from server.errors import ConfigError
 
 ENV_PREFIX = "TIDEGATE_"
-
 KIB, MIB = 1 << 10, 1 << 20
-
 KUBERNETES_DRAIN_DELAY_SECONDS = 5.0
 
 
@@ -131,6 +129,8 @@ class ModelSettings(_Frozen):
     """How long what was live before stays loaded, to be rolled back to."""
     feedback_sample_bp: int = Field(10_000, ge=0, le=10_000)
     """Share of the answers that are kept for their labels, in basis points; 0 keeps none."""
+    capture_bp: int = Field(0, ge=0, le=10_000)
+    """Share of the batches whose rows are written to Parquet files, in basis points."""
 
 
 class Settings(ModelSettings):
@@ -230,6 +230,11 @@ class Settings(ModelSettings):
     """Answered rows that are kept for their labels, of all models together."""
     feedback_days: float = Field(7.0, gt=0, le=90)
     """Days for which they are kept; of more rows than may be kept, the oldest go earlier."""
+
+    capture_dir: Path = Path("capture")
+    """Where captured rows are written; a path that is not absolute is below the state directory."""
+    capture_max_bytes: int = Field(1024 * MIB, ge=16 * MIB)
+    """Bytes of captured rows; beyond it, the oldest files are removed."""
 
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""

@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "release": ("manual", "manual"),
     "watch": ("off", "off"),
     "feedback_sample_bp": ("500", 500),
+    "capture_dir": ("/data/rows", Path("/data/rows")),
     "monitor": ("off", "off"),
     "monitor_bin_metrics": ("on", "on"),
     "webhook_url": ("https://hooks.example/t0ken", SecretStr("https://hooks.example/t0ken")),

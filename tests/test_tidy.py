@@ -64,6 +64,7 @@ ONLY_IN = {
     "pydantic": {
         "config.py",
         "release/gate_settings.py",
+        "repository/capture_table.py",
         "repository/model_settings.py",
         "repository/shadow_table.py",
     },

@@ -239,7 +239,7 @@ class Catalog:
         known.plan, known.verdict = accepted.plan, accepted.verdict
         known.verdict_key = accepted.verdict_key
         known.reference = accepted.reference
-        known.shadow_rules = accepted.shadow_rules
+        known.shadow_rules, known.left_out = accepted.shadow_rules, accepted.left_out
         self.loads[model.name, "ok"] += 1
         for warning in [*accepted.verdict.warnings, *accepted.reference.warnings]:
             log.warning("version_warning", model=model.name, version=version, warning=warning)

@@ -8,7 +8,7 @@ Concurrency: called on the event loop; files are read and copied on one thread o
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from server.monitoring.checks import Policy
 from server.monitoring.profile_checks import checks_of_profile
 from server.release.shadow_rules import ShadowRules
 from server.repository.intake_rules import (
+    checked_capture,
     checked_checks,
     checked_features,
     checked_shadow,
@@ -50,6 +51,8 @@ class Accepted:
     """The profile beside it; whatever is wrong with that, the version can be served."""
     shadow_rules: ShadowRules
     """How candidates are compared with it, while it is live."""
+    left_out: Mapping[str, tuple[int, ...]]
+    """Places in a row that are not captured, by tensor; none means all of it."""
 
 
 class Intake:
@@ -117,6 +120,7 @@ class Intake:
             checks=checked_checks(setup, verdict),
         )
         rules = checked_shadow(setup, verdict)
+        left_out = checked_capture(setup, verdict)
         reference = await self.on_thread(
             find_reference, folder.path, verdict.signature, plan.features, staged.digest
         )
@@ -125,7 +129,7 @@ class Intake:
             policy = Policy(setup.settings.check_policy)
             more = checks_of_profile(reference.profile, policy, own)
             plan = replace(plan, checks=(*plan.checks, *more))
-        return Accepted(plan, verdict, key, reference, rules)
+        return Accepted(plan, verdict, key, reference, rules, left_out)
 
     async def _verdict(
         self, folder: VersionFolder, setup: ModelSetup, staged: StagedVersion, model_file: str

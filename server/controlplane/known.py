@@ -49,6 +49,8 @@ class KnownVersion:
     """The reference profile beside the files, from the last check that succeeded."""
     shadow_rules: ShadowRules | None = None
     """How candidates are compared with it; None before a check has succeeded."""
+    left_out: Mapping[str, tuple[int, ...]] | None = None
+    """Places in a row that are not captured, by tensor; None before a check has succeeded."""
     error: str = ""
     """What the last check found wrong, if anything; `plan` may be from an earlier one."""
     fix: str = ""

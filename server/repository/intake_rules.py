@@ -1,9 +1,10 @@
 """What a version's folder and its settings must agree on.
 
-Decides which file is the model, and whether named features, data checks and rules of comparison fit
-the model's tensors. Pure.
+Decides which file is the model, and whether named features, data checks, rules of comparison and
+what is not captured fit the model's tensors. Pure.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from server.errors import ModelInvalid
@@ -11,6 +12,7 @@ from server.monitoring.checks import Check, Policy, problem
 from server.monitoring.columns import Column, Side, layout_of
 from server.monitoring.taking import VALUE
 from server.release.shadow_rules import ShadowRules
+from server.repository.capture_table import left_out
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.shadow_table import shadow_rules
@@ -110,6 +112,16 @@ def checked_shadow(setup: ModelSetup, verdict: Verdict) -> ShadowRules:
                 fix="declare it in [shadow.segments], or mend [gates.disagreement.segments]",
             )
     return rules
+
+
+def checked_capture(setup: ModelSetup, verdict: Verdict) -> Mapping[str, tuple[int, ...]]:
+    """Hold what model.toml leaves out of captured rows to the model's inputs and outputs.
+
+    Raises:
+        ModelInvalid: a feature, input or output that does not exist.
+
+    """
+    return left_out(setup.capture, verdict.signature, _values_by_feature(setup, verdict))
 
 
 def _values_by_feature(setup: ModelSetup, verdict: Verdict) -> dict[str, Column]:

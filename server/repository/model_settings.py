@@ -18,6 +18,7 @@ from server.config import CheckPolicy, ModelSettings, line_of
 from server.errors import InvalidRequest, ModelInvalid
 from server.release.gate_settings import NAMES, CanarySettings, GateSettings
 from server.repository import triton_config
+from server.repository.capture_table import CaptureTable
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
 from server.repository.shadow_table import OutputTable, ShadowTable
 
@@ -61,9 +62,10 @@ class _ModelFile(ModelSettings):
     gates: GateSettings | None = None
     canary: CanarySettings = CanarySettings()
     shadow: ShadowTable = ShadowTable()
+    capture: CaptureTable = CaptureTable()
 
 
-_TABLES = {"inputs", "checks", "gates", "canary", "shadow"}
+_TABLES = {"inputs", "checks", "gates", "canary", "shadow", "capture"}
 """What model.toml holds beside settings."""
 
 _KNOWN_NAMES = (
@@ -71,6 +73,7 @@ _KNOWN_NAMES = (
     *CheckTable.model_fields,
     *ShadowTable.model_fields,
     *OutputTable.model_fields,
+    *CaptureTable.model_fields,
     *NAMES,
 )
 
@@ -99,6 +102,8 @@ class ModelSetup:
     canary: CanarySettings = field(default_factory=CanarySettings)
     shadow: ShadowTable = field(default_factory=ShadowTable)
     """How a candidate is compared with the live version."""
+    capture: CaptureTable = field(default_factory=CaptureTable)
+    """What of the captured rows is left out."""
 
 
 def read_setup(
@@ -139,6 +144,7 @@ def read_setup(
         file.gates,
         file.canary,
         file.shadow,
+        file.capture,
     )
 
 

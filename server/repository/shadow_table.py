@@ -71,7 +71,7 @@ def shadow_rules(
     return ShadowRules(
         outputs,
         tuple(_segments(table, columns)),
-        _redacted(table, signature, columns),
+        redacted_places(table.redact, signature, columns, "shadow"),
         {name: tuple(names) for name, names in features.items()},
     )
 
@@ -100,12 +100,20 @@ def _segments(table: ShadowTable, columns: Mapping[str, Column]) -> Iterator[Seg
         yield Segment(feature, column.tensor, _place(column), tuple(values))
 
 
-def _redacted(
-    table: ShadowTable, signature: Signature, columns: Mapping[str, Column]
+def redacted_places(
+    names: Sequence[str], signature: Signature, columns: Mapping[str, Column], table: str
 ) -> dict[str, tuple[int, ...]]:
+    """Return the places in a row that names stand for, by tensor; none means the whole tensor.
+
+    `table` is where model.toml has the names.
+
+    Raises:
+        ModelInvalid: a name that the model does not have.
+
+    """
     found: dict[str, tuple[int, ...]] = {}
     tensors = {*signature.input_index, *signature.output_index}
-    for name in table.redact:
+    for name in names:
         if name in tensors:
             found[name] = ()
         elif name not in columns:
@@ -113,9 +121,9 @@ def _redacted(
             raise ModelInvalid(
                 f"model.toml redacts '{name}', which is no feature, input or output; "
                 f"there are {known}",
-                fix=_FIX,
+                fix=f"mend [{table}] in model.toml",
             )
-    for name in table.redact:
+    for name in names:
         column = columns.get(name)
         if column is not None and found.get(column.tensor) != ():
             found[column.tensor] = (*found.get(column.tensor, ()), _place(column))
