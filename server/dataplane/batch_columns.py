@@ -34,16 +34,19 @@ number of the first request's prediction id (microseconds since 1970 are whole i
 
 
 class Noted:
-    """What the hot path notes of batches: it only appends to lists."""
+    """What the hot path notes of batches: it only appends numbers.
+
+    Arrays, because NumPy takes each number of a list by itself, and an array as it is.
+    """
 
     __slots__ = ("arrived", "batches", "marks", "own_ids", "rows")
 
     def __init__(self) -> None:
         self.batches = array("d")
         """COLUMNS numbers a batch, one batch after the other."""
-        self.arrived: list[float] = []
+        self.arrived = array("d")
         """The arrival of each request, batch by batch."""
-        self.rows: list[int] = []
+        self.rows = array("i")
         """The rows of each request that were answered."""
         self.marks = bytearray()
         """What is special about each request."""

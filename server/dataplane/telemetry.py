@@ -152,8 +152,8 @@ class VersionTelemetry:
         marks = bytes([entry.marks for entry in entries])
         if marks.count(0) < len(marks):
             self._note_own_ids(entries)
-        noted.arrived += [entry.arrived for entry in entries]
-        noted.rows += rows
+        noted.arrived.extend([entry.arrived for entry in entries])
+        noted.rows.extend(rows)
         noted.marks += marks
         noted.batches.extend(
             (

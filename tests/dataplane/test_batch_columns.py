@@ -116,8 +116,8 @@ def columns(batches: list[Batch]) -> Columns:
             if marks & OWN_ID
         ]
         noted.batches.extend(batch.numbers())
-        noted.arrived += batch.arrived
-        noted.rows += batch.answered_rows
+        noted.arrived.extend(batch.arrived)
+        noted.rows.extend(batch.answered_rows)
         noted.marks += bytes(batch.marks)
     return Columns(noted, WALL_OFFSET)
 
