@@ -101,3 +101,29 @@ def test_a_label_that_is_quick_and_a_body_that_is_not_json(gateway: Gateway) -> 
     eventually(lambda: _role(gateway)["labelled"] == 1)
     broken = call(gateway.control + "/v1/feedback", b"{")
     assert (broken.status, broken.json["code"]) == (400, "bad_json")
+
+
+def test_one_label_scores_live_version_and_shadow(repository: Path, tmp_path: Path) -> None:
+    """A candidate runs on copies; what it answered is compared by the labels of the live rows."""
+    for version, boundary in ((1, 0.0), (2, 1.0)):
+        models.put(repository, "m", version, models.classifier(boundary))
+    (repository / "m" / "model.toml").write_text(
+        'release = "manual"\nversion_policy = "specific:1"\n'
+    )
+    with running(repository, tmp_path / "state") as gateway:
+        url = gateway.control + "/v1/models/m/release/shadow"
+        body = {"version": "2", "actor": "a test"}
+        eventually(lambda: call(url, body).status == 200)
+        labels: list[dict[str, Any]] = []
+
+        def pairs() -> Any:
+            name = gateway.infer("m", [[0.5, 0.0]]).headers[PREDICTION_ID]
+            labels.append({"prediction_id": name, "label": 1})
+            _results(gateway, *labels[:-3])  # The last ones may not have been compared yet.
+            return call(gateway.control + "/v1/models/m/performance").json["pairs"]
+
+        (pair,) = eventually(pairs, seconds=60.0)
+
+    assert (pair["live"], pair["candidate"]) == ("1", "2")
+    assert pair["live_only_right"] >= 1
+    assert pair["both_right"] == pair["candidate_only_right"] == pair["neither_right"] == 0
