@@ -111,20 +111,17 @@ class Control:
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
-        self._server = _Server(
+        self._server = self._http_server(ReleaseApp(release_operations))
+
+    def _http_server(self, release_app: ReleaseApp) -> _Server:
+        """Put all routes of the control port together."""
+        feedback_app = FeedbackApp(
+            self._feedback, self._realised, self._operations.find, self._monitor.estimated
+        )
+        app = ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
+        return _Server(
             uvicorn.Config(
-                build_app(
-                    ControlApp(self._operations, self._collect, self._is_ready, self._monitor),
-                    [
-                        *ReleaseApp(release_operations).routes(),
-                        *FeedbackApp(
-                            self._feedback,
-                            self._realised,
-                            self._operations.find,
-                            self._monitor.estimated,
-                        ).routes(),
-                    ],
-                ),
+                build_app(app, [*release_app.routes(), *feedback_app.routes()]),
                 http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",
                 lifespan="off",
