@@ -3,12 +3,14 @@
 Decides what is a new label, the same again, and a correction. A label counts for every version that
 answered its row. A correction takes the old label out of the counts and puts the new one in;
 what compares versions row by row takes the first label only, because a sequential test must not see
-its evidence change.
+its evidence change. As evidence of a shadow one row of each request counts, drawn by the request's
+number: rows of one request resemble each other, and would make chance look like proof.
 
 Rows are counted by version, role, hour of the prediction, and whether they were acted on; and by
 day in each of their segments. Does not know where counts and labels are kept.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -30,6 +32,9 @@ from server.monitoring.realised import AnyPair, LabelCounts, Pair, Task
 from server.monitoring.realised_figures import PairedCounts, paired
 
 DAY_HOURS = 24
+
+Pairs = dict[tuple[Version, Version], PairedCounts]
+"""Who was right on rows that a live version (first) and another one answered, by first labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,9 @@ class Joining:
         self.changes: dict[SeriesKey, Change] = {}
         self.labels: dict[RowKey, KeptLabel] = {}
         """Those that are new or have changed."""
-        self.pairs: dict[tuple[Version, Version], PairedCounts] = {}
-        """First labels of rows that a live version (first) and another one answered."""
+        self.pairs: Pairs = {}
+        self.evidence: Pairs = {}
+        """Of these, one row of each request to which a shadow answered."""
         self._kept = kept
         self._now = now_seconds
 
@@ -172,6 +178,16 @@ class Joining:
                     key = (live.of, other.of)
                     one = paired([(live_right, other_right)])
                     self.pairs[key] = self.pairs.get(key, PairedCounts()).plus(one)
+                    if other.role is Role.SHADOW and _is_drawn(other):
+                        self.evidence[key] = self.evidence.get(key, PairedCounts()).plus(one)
+
+
+def _is_drawn(match: Match) -> bool:
+    """Say whether a row is the one that stands for its request, or for its part of a large one."""
+    requests = match.block.requests
+    number = f"{match.key.at_us}-{match.key.tag}".encode()
+    drawn = zlib.crc32(number) % int(requests["rows"][match.request])
+    return match.key.row == drawn + int(requests["first_row"][match.request])
 
 
 def _series(match: Match, *, is_acted_on: bool) -> Iterable[SeriesKey]:

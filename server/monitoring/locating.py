@@ -61,8 +61,9 @@ class Match:
     of: Version
     block: PredictionBlock
     key: RowKey
+    request: int
     row: int
-    """Within the block."""
+    """Within the block, as is the request."""
     role: Role
 
 
@@ -114,7 +115,7 @@ def _look(item: Item, of: Version, block: PredictionBlock, found: Located) -> No
         if row is not None:
             key = RowKey(int(requests["at_us"][request]), int(requests["tag"][request]), item.row)
             role = Role(int(requests["role"][request]))
-            found.matches.append(Match(of, block, key, row, role))
+            found.matches.append(Match(of, block, key, request, row, role))
 
 
 def _last_of_each(matches: Iterable[Match]) -> list[Match]:

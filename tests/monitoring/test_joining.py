@@ -1,5 +1,7 @@
 """Labels join, repeat and correct; counts are always those of the labels that hold."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from server.monitoring.realised import LabelCounts, Task
 from server.monitoring.realised_figures import PairedCounts
 from tests.support.kept import HOUR, START_US, block
 
-LIVE, SHADOW = Version("m", "1", "a"), Version("m", "2", "b")
+LIVE, SHADOW, PINNED = Version("m", "1", "a"), Version("m", "2", "b"), Version("m", "3", "c")
 NOW = START_US / 1e6 + 100.0
 ROWS = 4
 SEGMENTS = ["f", "m", "f", "m"]
@@ -25,9 +27,9 @@ SHADOW_BLOCK = block(range(ROWS), [0.8, 0.7, 0.2, 0.1], role=Role.SHADOW)
 def matches(row: int, *, with_shadow: bool = True) -> list[Match]:
     """Return who answered a row."""
     key = RowKey(START_US + row, 1, 0)
-    found = [Match(LIVE, LIVE_BLOCK, key, row, Role.LIVE)]
+    found = [Match(LIVE, LIVE_BLOCK, key, row, row, Role.LIVE)]
     if with_shadow:
-        found.append(Match(SHADOW, SHADOW_BLOCK, key, row, Role.SHADOW))
+        found.append(Match(SHADOW, SHADOW_BLOCK, key, row, row, Role.SHADOW))
     return found
 
 
@@ -102,6 +104,33 @@ def test_versions_are_compared_by_first_labels() -> None:
     assert joined.labels[RowKey(START_US, 1, 0)] == KeptLabel("0", "1", False, NOW, 1)
 
 
+def test_of_a_request_one_row_is_evidence_and_only_of_a_shadow() -> None:
+    """Whichever of its rows get a label first; what a caller asked twice is no evidence."""
+    numbers, rows = range(0, 300, 3), 3
+    live, shadow, pinned = (
+        block(numbers, [0.9] * 300, role=role, rows=[rows] * len(numbers))
+        for role in (Role.LIVE, Role.SHADOW, Role.PINNED)
+    )
+    joined, drawn = Joining({}, NOW), [0] * rows
+    for request, row in product(range(len(numbers)), reversed(range(rows))):
+        key = RowKey(START_US + numbers[request], 1, row)
+        found = [
+            Match(of, one, key, request, request * rows + row, role)
+            for of, one, role in (
+                (LIVE, live, Role.LIVE),
+                (SHADOW, shadow, Role.SHADOW),
+                (PINNED, pinned, Role.PINNED),
+            )
+        ]
+        before = joined.evidence.get((LIVE, SHADOW), PairedCounts()).rows
+        joined.take(Item(PredictionId(key.at_us, 1), row, 1), found, {})
+        drawn[row] += joined.evidence.get((LIVE, SHADOW), PairedCounts()).rows - before
+
+    assert joined.pairs.keys() == {(LIVE, SHADOW), (LIVE, PINNED)}
+    assert joined.evidence == {(LIVE, SHADOW): PairedCounts(both=len(numbers))}
+    assert min(drawn) > 15
+
+
 def test_a_label_that_does_not_fit_changes_nothing() -> None:
     """Neither counts nor what is remembered."""
     joined = Joining({}, NOW)
@@ -128,7 +157,7 @@ def test_classes_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     plan = AnswerPlan(Task.MULTICLASS, LabelKind.INTEGER, labels="p")
     made = _of_labels(plan)
     key = RowKey(START_US, 1, 0)
-    match = Match(LIVE, made, key, 0, Role.LIVE)
+    match = Match(LIVE, made, key, 0, 0, Role.LIVE)
     joined = Joining({}, NOW)
 
     with pytest.raises(LabelRefused, match="classes already"):

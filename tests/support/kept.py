@@ -32,8 +32,11 @@ def block(
     own_ids: Sequence[int] = (),
     role: Role = Role.LIVE,
     segments: Sequence[str] = (),
+    rows: Sequence[int] = (),
 ) -> PredictionBlock:
-    """Return a block of one-row requests, by how many microseconds after START_US they came.
+    """Return a block of requests, by how many microseconds after START_US they came.
+
+    They have one row each, unless told.
 
     Scores are of class 1, or the values of a regression. With `segments`, each row has one of
     these values of the feature `sex`.
@@ -48,7 +51,7 @@ def block(
         "tag": [1] * len(numbers),
         "own_id": own_ids or [NO_HASH] * len(numbers),
         "first_row": [0] * len(numbers),
-        "rows": [1] * len(numbers),
+        "rows": rows or [1] * len(numbers),
         "role": [role] * len(numbers),
     }
     words = tuple(dict.fromkeys(segments))
