@@ -44,6 +44,7 @@ ONLY_IN = {
     "httptools": {"http/request_reader.py", "http/asgi_scope.py"},
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
+        "controlplane/capture_metrics.py",
         "controlplane/check_metrics.py",
         "controlplane/exposition.py",
         "controlplane/feedback_metrics.py",

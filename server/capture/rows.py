@@ -7,11 +7,22 @@ one request again. Pure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.capture.columns import CapturePlan
 from server.wire.record import BATCH_COLUMNS, BatchRecords, NamedTensor, OwnId, prediction_id
+
+
+class Taken(NamedTuple):
+    """A record of which something is captured."""
+
+    plan: CapturePlan
+    records: BatchRecords
+    is_chosen: NDArray[np.bool_]
+    """Whether each batch is, shape (batches,)."""
 
 
 @dataclass(frozen=True, slots=True)

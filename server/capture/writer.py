@@ -29,9 +29,7 @@ import structlog
 
 from server.capture.arrow import WrongShape, batch_of, schema_of
 from server.capture.columns import MODEL_VERSION, PREDICTION_ID, CapturePlan, Form
-from server.capture.rows import chosen
-from server.tensors import Array
-from server.wire.record import BatchRecords
+from server.capture.rows import Taken, chosen
 
 FILE_BYTES = 64 << 20
 FILE_SECONDS = 600.0
@@ -47,15 +45,6 @@ SUFFIX, PARTIAL = ".parquet", ".partial"
 _OWN_FILE = re.compile(r"\d{8}T\d{6}\.\d{6}Z(-\d+)?\.parquet")
 
 log = structlog.get_logger()
-
-
-class Taken(NamedTuple):
-    """A record of which something is captured."""
-
-    plan: CapturePlan
-    records: BatchRecords
-    is_chosen: Array
-    """Whether each batch is, shape (batches,)."""
 
 
 class FileKey(NamedTuple):

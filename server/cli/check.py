@@ -10,7 +10,13 @@ from typing import Any
 
 from server.config import ModelSettings
 from server.errors import ModelInvalid
-from server.repository.intake_rules import checked_checks, checked_features, model_file_of
+from server.repository.intake_rules import (
+    checked_capture,
+    checked_checks,
+    checked_features,
+    checked_shadow,
+    model_file_of,
+)
 from server.repository.layout import GOLDEN_FILE, VERSION_NAME, scan_model
 from server.repository.model_settings import ModelSetup, read_setup
 from server.repository.reference import find_reference
@@ -88,6 +94,8 @@ def check_version(path: Path, scratch: Path) -> CheckedVersion:
 def _check(path: Path, scratch: Path) -> dict[str, Any]:
     checked = check_version(path, scratch)
     checked_checks(checked.setup, checked.verdict)
+    checked_shadow(checked.setup, checked.verdict)
+    checked_capture(checked.setup, checked.verdict)
     reference = find_reference(
         path, checked.verdict.signature, checked.setup.features, checked.digest
     )

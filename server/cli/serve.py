@@ -7,6 +7,7 @@ import fcntl
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,6 +51,11 @@ def serve_command(
         _refuse(
             f"the model repository {settings.repository} is not a directory",
             "make it, or name another one: tidegate serve PATH",
+        )
+    if settings.capture_bp and find_spec("pyarrow") is None:
+        _refuse(
+            "rows cannot be captured: pyarrow is not installed",
+            "pip install 'tidegate[parquet]', or set capture_bp to 0",
         )
     configure_logs(settings, "supervisor")
     lock = _lock_state_dir(settings.state_dir)

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 
 from server.child import Channel, run_child
 from server.controlplane import (
+    capture_metrics,
     exposition,
     feedback_metrics,
     release_reading,
@@ -26,6 +27,7 @@ from server.controlplane import (
     store_metrics,
 )
 from server.controlplane.app import ControlApp, build_app
+from server.controlplane.capturing import Capture
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
 from server.controlplane.feedback import Feedback
@@ -110,6 +112,7 @@ class Control:
         self._parts.judge.labels = self._realised.paired_labels
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
+        self._capture = Capture(settings, self._catalog.models)
         self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
         self._server = self._http_server(ReleaseApp(release_operations))
 
@@ -151,6 +154,7 @@ class Control:
                 self._notify(),
                 self._watch_rows(),
                 self._join_labels(),
+                self._capture.run(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
@@ -167,6 +171,7 @@ class Control:
                 await self._feedback.close()
                 await self._parts.close()
                 await self._store.close()
+                await self._capture.close()
         return 0
 
     async def _look_then_watch(self) -> None:
@@ -256,6 +261,7 @@ class Control:
             *self._monitor.metrics(),
             *feedback_metrics.collect(self._feedback),
             *self._parts.metrics(),
+            *capture_metrics.collect(self._capture, self._catalog.models.keys()),
         ]
 
     # What workers say.
@@ -275,6 +281,7 @@ class Control:
         self._monitor.take(records)
         self._feedback.take(records)
         self._parts.feed.take(records, message)
+        self._capture.take(records, message)
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""

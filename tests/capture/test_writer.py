@@ -12,6 +12,7 @@ import pytest
 
 from server.capture import writer
 from server.capture.arrow import plan_of
+from server.capture.rows import Taken
 from server.capture.writer import FILE_SECONDS, PAUSE_SECONDS, CaptureWriter
 from server.tensors import DATATYPES, Signature, TensorSpec
 from tests.support import captured
@@ -57,7 +58,7 @@ class Clock:
         return self.now
 
 
-def noise(seed: int) -> writer.Taken:
+def noise(seed: int) -> Taken:
     """Return 6 rows of 16 KiB."""
     return taken(plan(NOISE), captured.records_of(NOISE, seed=seed))
 
@@ -85,7 +86,7 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     """Until it is closed there is nothing for a reader; then it holds every row that was chosen."""
     files = CaptureWriter(tmp_path, ROOM)
     records = captured.records_of(requests=((1, 2), (3,)))
-    outcome = files.write([writer.Taken(plan(), records, np.array([False, True]))])
+    outcome = files.write([Taken(plan(), records, np.array([False, True]))])
 
     assert outcome.rows == {("m", "1"): 3}
     assert not outcome.dropped

@@ -130,6 +130,18 @@ def test_a_broken_version_says_cause_and_fix(
     assert f"  fix: {report['fix']}\n" in result.stdout
 
 
+@pytest.mark.parametrize("table", ["shadow", "capture"])
+def test_a_name_to_be_left_out_that_is_not_there_is_told(tmp_path: Path, table: str) -> None:
+    """What is misspelt would be shown, or written."""
+    folder = models.put(tmp_path, "m", 1, models.affine())
+    (tmp_path / "m" / "model.toml").write_text(f'[{table}]\nredact = ["agee"]\n')
+    code, [report] = check(folder)
+
+    assert code == 1
+    assert "redacts 'agee', which is no feature" in report["error"]
+    assert report["fix"] == f"mend [{table}] in model.toml"
+
+
 def test_one_broken_version_does_not_hide_the_others(tmp_path: Path) -> None:
     """All versions of a model are reported, in their order, and one is enough for exit code 1."""
     for version in (10, 2, 1):

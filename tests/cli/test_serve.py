@@ -182,3 +182,12 @@ def test_a_state_directory_that_cannot_be_written_is_refused(
     assert f"the state directory {state} cannot be written: " in result.stderr
     assert cause in result.stderr
     assert "fix: choose another one with --state-dir" in result.stderr
+
+
+def test_capturing_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed, a gateway that is to capture rows does not start."""
+    monkeypatch.setattr("server.cli.serve.find_spec", lambda _: None)
+    result = serve(tmp_path, "--capture-bp", "10000")
+
+    assert "rows cannot be captured: pyarrow is not installed" in result.stderr
+    assert "pip install 'tidegate[parquet]', or set capture_bp to 0" in result.stderr

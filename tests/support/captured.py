@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from server.capture.columns import CapturePlan
-from server.capture.writer import Taken
+from server.capture.rows import Taken
+from server.config import ModelSettings, Settings
+from server.controlplane.capturing import Capture
+from server.controlplane.known import KnownModel, KnownVersion
+from server.repository.layout import ModelFolder, VersionFolder
+from server.repository.verification import Verdict
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from server.wire import record
+from server.wire.desired import VersionPlan
 from server.wire.record import BATCH_COLUMNS, BatchRecords, NamedTensor, OwnId
 
 CLASSIFIER = Signature(
@@ -89,3 +97,33 @@ def records_of(
 def taken(of: CapturePlan, records: BatchRecords) -> Taken:
     """Return a record all of whose batches are captured."""
     return Taken(of, records, np.ones(len(records.batches), bool))
+
+
+class Rig:
+    """Capture of model m, whose version 1 is known."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.known = KnownVersion(
+            VersionFolder(Path("1"), (), ()),
+            plan=VersionPlan("d1" * 32, "", "", ModelSettings(capture_bp=10_000), True, 0.001),
+            verdict=Verdict(CLASSIFIER, True, 0.001, 0, ()),
+            left_out={},
+        )
+        folder_of = ModelFolder(Path("m"), {}, ())
+        self.models = {"m": KnownModel("m", folder_of, versions={"1": self.known})}
+        self.capture = Capture(Settings(state_dir=folder, **settings), self.models)
+
+    def share(self, basis_points: int) -> None:
+        assert self.known.plan is not None
+        settings = ModelSettings(capture_bp=basis_points)
+        self.known.plan = replace(self.known.plan, settings=settings)
+
+    def take(self, records: BatchRecords, size: int = 100) -> None:
+        self.capture.take(records, memoryview(bytes(size)))
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.rglob("*.parquet"))
+
+    def dropped(self) -> dict[str, int]:
+        return {reason: count for reason, count in self.capture.dropped.items() if count}
