@@ -18,6 +18,8 @@ import orjson
 import structlog
 
 from server.errors import StoreUnavailable
+from server.monitoring.joining import Pairs
+from server.monitoring.realised_figures import PairedCounts
 from server.release.canary_evidence import CanaryEvidence, Requests
 from server.release.evidence import ShadowEvidence
 from server.release.route import ReleaseRoute
@@ -40,6 +42,8 @@ class Evidence:
     canary: CanaryEvidence = field(default_factory=CanaryEvidence)
     live: Requests = field(default_factory=Requests)
     """Requests that it answered since it was promoted."""
+    labels: PairedCounts = field(default_factory=PairedCounts)
+    """Who was right on requests that it answered as a shadow, by labels that came meanwhile."""
 
     def add(self, other: "Evidence") -> None:
         """Add what was seen of the same version in the same epoch at another time."""
@@ -49,6 +53,7 @@ class Evidence:
             self.canary.add(step, counts.weight_bp, counts.canary, counts.live)
         self.canary.slow_seconds = self.canary.slow_seconds or other.canary.slow_seconds
         self.canary.lost_workers += other.canary.lost_workers
+        self.labels = self.labels.plus(other.labels)
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -56,6 +61,7 @@ class Evidence:
             "shadow": self.shadow.to_json(),
             "canary": self.canary.to_json(),
             "live": asdict(self.live),
+            "labels": asdict(self.labels),
         }
 
     @classmethod
@@ -70,6 +76,7 @@ class Evidence:
             ShadowEvidence.from_json(value["shadow"]),
             CanaryEvidence.from_json(value["canary"]),
             Requests(**value["live"]),
+            PairedCounts(**value["labels"]),
         )
 
 
@@ -112,6 +119,22 @@ class EvidenceBook:
         kept = self._open(EvidenceKey(model, version, epoch))
         if kept is not None:
             kept.shadow.add(evidence)
+
+    def add_labels(self, pairs: Pairs) -> None:
+        """Add what labels say of live versions and others, where these are their shadows now.
+
+        A label counts in the epoch in which it comes, whenever its request was answered: it is
+        about the same files, and counts once.
+        """
+        for (live, other), counts in pairs.items():
+            route = self._route(live.model)
+            if (route.live, route.live_digest) != (live.version, live.digest):
+                continue
+            for shadow in route.shadows:
+                if (shadow.version, shadow.digest) == (other.version, other.digest):
+                    kept = self._open(EvidenceKey(route.model, shadow.version, shadow.epoch))
+                    if kept is not None:
+                        kept.labels = kept.labels.plus(counts)
 
     def add_lost_workers(self, key: EvidenceKey, count: int) -> None:
         """Add workers that had to be replaced while a canary answered."""

@@ -3,11 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from server.controlplane.evidence_book import EvidenceBook, current_keys, live_epoch
+from server.monitoring.locating import Version
+from server.monitoring.realised_figures import PairedCounts
 from server.release.canary_evidence import CanaryEvidence, Requests
 from server.release.evidence import ShadowEvidence
 from server.release.route import Canary, ReleaseRoute, Shadow
@@ -83,6 +86,36 @@ def test_counts_add_up_in_their_own_part(tmp_path: Path) -> None:
         assert book.of(CANARY).canary == canary
         assert book.of(LIVE).live == requests(10, failures=1)
         assert book.has(LIVE)
+
+    play(tmp_path, scenario)
+
+
+def test_labels_count_for_the_shadows_of_now(tmp_path: Path) -> None:
+    """Of the files that are live and tried; each epoch begins with none, and keeps its own."""
+
+    async def scenario(bench: Bench) -> None:
+        live, shadow = Version("m", "1", "d1"), Version("m", "3", "d3")
+        bench.route = replace(ROUTE, live_digest="d1")
+        book = bench.book()
+        book.add_labels(
+            {
+                (live, shadow): PairedCounts(5, 1),
+                (live, Version("m", "2", "d2")): PairedCounts(7),
+                (live, shadow._replace(digest="other")): PairedCounts(7),
+                (live._replace(digest="other"), shadow): PairedCounts(7),
+            }
+        )
+        book.add_labels({(live, shadow): PairedCounts(0, 0, 2)})
+        await book.flush(100.0)
+        again = bench.book()
+        again.add_labels({(live, shadow): PairedCounts(neither=1)})
+        await again.open()
+        assert again.of(SHADOW).labels == PairedCounts(5, 1, 2, 1)
+        assert again.of(CANARY).labels == PairedCounts()
+
+        bench.route = replace(bench.route, shadows=(replace(ROUTE.shadows[0], epoch="8"),))
+        again.add_labels({(live, shadow): PairedCounts(1)})
+        assert again.of(EvidenceKey("m", "3", "8")).labels == PairedCounts(1)
 
     play(tmp_path, scenario)
 
