@@ -160,8 +160,10 @@ class Loader:
                     live = None
             for version, served in versions.items():
                 served.telemetry.mirror(plan.mirror_bp if version == live else 0)
+            # Plans name versions in the order of loading, and answers in that of their numbers.
+            in_order = {version: versions[version] for version in sorted(versions, key=int)}
             models[model] = ModelRoute(
-                live, versions, pending, plan.release_generation, plan.canary
+                live, in_order, pending, plan.release_generation, plan.canary
             )
         table, self._plane.routes.table = self._plane.routes.table, RouteTable(models)
         move_waiting(table, self._plane.routes.table)

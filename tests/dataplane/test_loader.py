@@ -124,6 +124,17 @@ def test_a_state_is_carried_out_and_its_generation_reached(plan_of: PlanOf) -> N
     run(scenario)
 
 
+def test_versions_are_listed_by_their_numbers(plan_of: PlanOf) -> None:
+    """Whatever is loaded first: a plan begins with the live version."""
+
+    async def scenario(bench: Bench) -> None:
+        one = plan_of("affine")
+        await bench.reach(1, a=serving("10", {"10": one, "2": one, "1": one}))
+        assert list(bench.routes.table.models["a"].versions) == ["1", "2", "10"]
+
+    run(scenario)
+
+
 def test_an_older_state_is_not_carried_out(plan_of: PlanOf) -> None:
     """A state that comes late, or twice, changes nothing."""
 
