@@ -27,7 +27,7 @@ from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
 from server.errors import FeedbackBusy, StoreUnavailable
-from server.monitoring.joining import Series, SeriesKey
+from server.monitoring.joining import Pairs, Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
 from server.monitoring.realised_figures import PairedCounts
@@ -92,7 +92,9 @@ class Feedback:
         self.totals = Totals()
         self.series: dict[SeriesKey, Series] = {}
         """Counts of the last `feedback_days`, without segments."""
-        self.pairs: dict[tuple[Version, Version], PairedCounts] = {}
+        self.pairs: Pairs = {}
+        self.take_evidence: Callable[[Pairs], None] = lambda _: None
+        """Is told who was right where a label scored a live version and its shadow."""
         self.keep_seconds = settings.feedback_days * DAY_SECONDS
         self._max_rows = settings.feedback_max_rows
         self._store = store
@@ -240,6 +242,7 @@ class Feedback:
         self.series.update(joined.series)
         for pair, counts in joined.pairs.items():
             self.pairs[pair] = self.pairs.get(pair, PairedCounts()).plus(counts)
+        self.take_evidence(joined.evidence)
         self._settle_early(early, joined.answers[len(items) - len(early) :])
         self._answer(calls, joined.answers, now)
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.monitoring import locating
-from server.monitoring.joining import Joining, Series, SeriesKey, cell_hour
+from server.monitoring.joining import Joining, Pairs, Series, SeriesKey, cell_hour
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import BlockNote, Located, RowKey, Version
 from server.monitoring.prediction_blocks import PredictionBlock, Role
-from server.monitoring.realised_figures import PairedCounts
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -51,8 +50,10 @@ class Joined:
     answers: Sequence[Answer]
     series: Mapping[SeriesKey, Series]
     """Those without a segment that have changed, as they are now."""
-    pairs: Mapping[tuple[Version, Version], PairedCounts]
+    pairs: Pairs
     """What was added to them."""
+    evidence: Pairs
+    """Of that, what is evidence of a shadow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,7 @@ class Opened:
     """What an earlier process left."""
 
     series: Mapping[SeriesKey, Series]
-    pairs: Mapping[tuple[Version, Version], PairedCounts]
+    pairs: Pairs
     kept: "Kept"
 
 
@@ -182,7 +183,7 @@ def work_of_joining(order: Order, cache: BlockCache) -> "Callable[[Connection], 
         labels.save_series(connection, series)
         labels.add_pairs(connection, joining.pairs)
         whole = {key: one for key, one in series.items() if not key.segment}
-        return Joined(answers, whole, joining.pairs)
+        return Joined(answers, whole, joining.pairs, joining.evidence)
 
     return work
 

@@ -106,10 +106,10 @@ class Control:
         self._feedback = Feedback(
             settings, self._store, self._catalog.models, lambda: self._router.state.models
         )
-        self._realised = RealisedView(self._feedback, self._store, self._catalog.models)
+        self._realised = RealisedView(self._feedback, self._store)
         self._monitor.realised = self._realised.readings
         self._parts.feed.take_answers = self._feedback.take_shadow
-        self._parts.judge.labels = self._realised.paired_labels
+        self._feedback.take_evidence = self._parts.book.add_labels
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
         self._capture = Capture(settings, self._catalog.models)

@@ -13,14 +13,12 @@ from typing import Any
 
 from server.controlplane import feedback_work
 from server.controlplane.feedback import Feedback
-from server.controlplane.known import KnownModel, KnownVersion
 from server.monitoring import realised_report
 from server.monitoring.cohorts import Baseline, mature, readings
 from server.monitoring.drift import Reading
 from server.monitoring.locating import Version
 from server.monitoring.observer import LABELS_WINDOW
 from server.monitoring.prediction_blocks import Role
-from server.monitoring.realised_figures import PairedCounts
 from server.store.database import Store
 
 JUDGE_SECONDS = 60.0
@@ -34,10 +32,8 @@ class RealisedView:
         self,
         feedback: Feedback,
         store: Store,
-        models: Mapping[str, KnownModel],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._models = models
         self._feedback = feedback
         self._store = store
         self._clock = clock
@@ -67,25 +63,6 @@ class RealisedView:
         is_mature = mature(cohorts, now, self._feedback.keep_seconds)
         ripe = [cohort for cohort, is_ripe in zip(cohorts, is_mature, strict=True) if is_ripe]
         return readings(ripe, task, baseline, LABELS_WINDOW)
-
-    def paired_labels(self, model: str, live: str, candidate: str) -> PairedCounts | None:
-        """Return who was right on the rows that both versions answered, by first labels.
-
-        None without any. Rows of other files under the same numbers do not count.
-        """
-        plans = {
-            version: Version(model, version, known.plan.digest)
-            for version, known in self._versions(model).items()
-            if known.plan is not None
-        }
-        if live not in plans or candidate not in plans:
-            return None
-        counts = self._feedback.pairs.get((plans[live], plans[candidate]))
-        return counts if counts is not None and counts.rows else None
-
-    def _versions(self, model: str) -> Mapping[str, KnownVersion]:
-        known = self._models.get(model)
-        return {} if known is None else known.versions
 
     async def report(
         self, model: str, live: str | None, estimated: Mapping[str, object]

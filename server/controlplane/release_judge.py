@@ -18,7 +18,7 @@ from server.release.canary_gates import judge_canary, judge_live
 from server.release.gate_settings import GateSettings
 from server.release.gates import Report
 from server.release.route import Canary, ReleaseRoute, Shadow
-from server.release.shadow_gates import PairedLabels, judge_shadow
+from server.release.shadow_gates import judge_shadow
 from server.release.shadow_rules import NO_RULES
 from server.store.keys import EvidenceKey
 
@@ -34,8 +34,6 @@ class Judge:
         route: Callable[[str], ReleaseRoute],
         book: EvidenceBook,
     ) -> None:
-        self.labels: Callable[[str, str, str], PairedLabels | None] = lambda _m, _live, _other: None
-        """Rows that a model's live version and another one answered, by whose label came."""
         self._models = models
         self._route = route
         self._book = book
@@ -111,11 +109,9 @@ class Judge:
         yield "live", route.live, self._live(model, route)
 
     def _shadow(self, model: KnownModel, route: ReleaseRoute, shadow: Shadow) -> Report:
-        evidence = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch)).shadow
-        labels = self.labels(model.name, route.live or "", shadow.version)
-        return judge_shadow(
-            evidence, _gates(model), has_labels=_answers_labels(model, route), labels=labels
-        )
+        seen = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch))
+        has_labels = _answers_labels(model, route)
+        return judge_shadow(seen.shadow, _gates(model), has_labels=has_labels, labels=seen.labels)
 
     def _canary(self, model: KnownModel, canary: Canary | None) -> Report:
         if canary is None:

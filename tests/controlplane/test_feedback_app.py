@@ -30,7 +30,7 @@ def run(tmp_path: Path, scenario: Scenario, **settings: Any) -> None:
                 raise ModelNotFound(f"model '{name}' is not found")
             return rig.models[name]
 
-        view = RealisedView(rig.feedback, rig.store, rig.models, lambda: rig.now)
+        view = RealisedView(rig.feedback, rig.store, lambda: rig.now)
         app = FeedbackApp(rig.feedback, view, find, lambda _: {"1": {"assumption": "none"}})
         transport = httpx.ASGITransport(starlette_app(app.routes()))
         writing = asyncio.create_task(rig.feedback.run())

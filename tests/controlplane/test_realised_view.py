@@ -5,8 +5,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from server.controlplane.realised_view import JUDGE_SECONDS, RealisedView
 from server.monitoring.cohorts import Baseline
+from server.monitoring.joining import Pairs
 from server.monitoring.locating import Version
 from server.monitoring.observer import LABELS_WINDOW
 from server.monitoring.realised_figures import PairedCounts
@@ -23,7 +26,7 @@ def run(
     async def whole() -> None:
         rig = FeedbackRig(tmp_path / "state")
         try:
-            await scenario(rig, RealisedView(rig.feedback, rig.store, rig.models, lambda: rig.now))
+            await scenario(rig, RealisedView(rig.feedback, rig.store, lambda: rig.now))
         finally:
             await rig.store.close()
 
@@ -72,15 +75,18 @@ def test_a_label_scores_a_shadow_beside_the_live_version(tmp_path: Path) -> None
             [0.8, 0.1, 0.3], first=rig.next_number - 3, version="2", digest="d2", pinned=[True] * 3
         )
         rig.feedback.take_shadow(shadow)
-        assert view.paired_labels(MODEL, "1", "2") is None
-
+        told: list[Pairs] = []
+        rig.feedback.take_evidence = told.append
         assert await rig.label(*(item(one, 1) for one in ids)) == ["joined"] * 3
 
-        assert view.paired_labels(MODEL, "1", "2") == PairedCounts(1, 1, 0, 1)
-        assert view.paired_labels(MODEL, "2", "1") is None
-        assert view.paired_labels("nobody", "1", "2") is None
-        (_, other) = (await view.report(MODEL, "1", {}))["versions"]
-        assert [(role["role"], role["labelled"]) for role in other["roles"]] == [("shadow", 3)]
+        assert await rig.label(item(ids[0], 0)) == ["corrected"]
+
+        counts = PairedCounts(both=1, live_only=1, neither=1)
+        assert told == [{(OF, Version(MODEL, "2", "d2")): counts}, {}]
+        live, other = (await view.report(MODEL, "1", {}))["versions"]
+        for one, role, accuracy in ((live, "live", 1 / 3), (other, "shadow", 0.0)):
+            assert [(part["role"], part["labelled"]) for part in one["roles"]] == [(role, 3)]
+            assert one["roles"][0]["figures"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
 
     run(tmp_path, scenario)
 

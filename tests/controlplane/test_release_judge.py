@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from server.controlplane.releases import Wish
+from server.monitoring.locating import Version
+from server.monitoring.realised_figures import PairedCounts
 from server.release.actions import Action, Verb
 from server.release.automatic import Newcomer
 from server.release.gates import Verdict
@@ -98,6 +100,33 @@ def test_what_differs_follows_from_what_the_model_answers(tmp_path: Path) -> Non
             assert situation.shadows["2"].verdict is verdict
 
     play(tmp_path, model, scenario)
+
+
+def test_labels_that_came_for_a_shadow_are_judged(tmp_path: Path) -> None:
+    """Who was right on the same requests, in the present epoch: without labels there is no gate."""
+
+    async def scenario(bench: AutomaticBench) -> None:
+        def verdicts() -> list[Verdict]:
+            situation = bench.judge.situation("m")
+            assert situation is not None
+            readings = situation.shadows["2"].readings
+            return [one.verdict for one in readings if one.gate == "accuracy"]
+
+        pair = (Version("m", "1", "aa"), Version("m", "2", "bb"))
+        await bench.releases.change("m", Action(Verb.START_SHADOW, "2"), ANN)
+        assert verdicts() == []
+        bench.book.add_labels({pair: PairedCounts(both=10)})
+        assert verdicts() == [Verdict.INCONCLUSIVE]
+        bench.book.add_labels({pair: PairedCounts(both=10_000)})
+        assert verdicts() == [Verdict.PASS]
+        bench.book.add_labels({pair: PairedCounts(live_only=1000)})
+        assert verdicts() == [Verdict.FAIL]
+
+        await bench.releases.change("m", Action(Verb.STOP_SHADOW, "2"), ANN)
+        await bench.releases.change("m", Action(Verb.START_SHADOW, "2"), ANN)
+        assert verdicts() == []
+
+    play(tmp_path, two_versions("manual"), scenario)
 
 
 def test_a_report_has_every_gate_of_every_part(tmp_path: Path) -> None:
