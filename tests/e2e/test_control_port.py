@@ -39,7 +39,7 @@ def _refusal(answer: RawAnswer) -> tuple[int, str]:
             (431, "headers_too_large"),
         ),
         (get("/" + "x" * 20_000), (414, "url_too_long")),
-        (post(INDEX, b"[" * (2 << 20)), (413, "payload_too_large")),
+        (post(INDEX, b"[" * (5 << 20)), (413, "payload_too_large")),
         (b"GET / HTTP/1.1\r\nHost: a\r\n", (408, "request_timeout")),
         (post(INDEX, b"{}")[:-1], (408, "request_timeout")),
         (
