@@ -39,6 +39,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         "monitor_bin_metrics": "on",
         "monitor_self_reference_rows": 500,
         "monitor_window_seconds": 0.5,
+        "capture_bp": 10_000,
     }
     with running(repository, state_dir, **settings) as one:
         yield one
