@@ -135,6 +135,7 @@ PURE = (
     "capture/rows.py",
     "wire/channel.py",
     "wire/frames.py",
+    "shadow/answers.py",
     "shadow/comparison.py",
     "shadow/pairs.py",
     "shadow/samples.py",

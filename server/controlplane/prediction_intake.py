@@ -82,6 +82,9 @@ class PredictionIntake:
         sample_bp = known.plan.settings.feedback_sample_bp
         if not sample_bp:
             return 0
+        if not records.outputs:  # They were too large to be sent.
+            self.unkept_rows += records.rows
+            return 0
         of = Version(records.model, records.version, records.digest)
         try:
             keeping = self._keeping(of, known, records)

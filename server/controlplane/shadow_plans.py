@@ -63,8 +63,9 @@ def plans_of(
             version = known.versions.get(shadow.version)
             runnable = version and _runnable(shadow.version, version, shadow.digest)
             key = (model, shadow.version, shadow.epoch)
-            if runnable and key not in suspended:
-                candidates.append(CandidatePlan(runnable, shadow.epoch, ranges(key)))
+            if version and version.plan and runnable and key not in suspended:
+                wants_answers = version.plan.settings.feedback_sample_bp > 0
+                candidates.append(CandidatePlan(runnable, shadow.epoch, ranges(key), wants_answers))
         if own is not None and candidates:
             plans.append(ComparisonPlan(model, own, live.shadow_rules, tuple(candidates)))
     return plans

@@ -1,10 +1,10 @@
 """The shadow process, which the supervisor starts when it is wanted (`start.py`).
 
 Decides the order of things: what control plans is opened, what it mirrors is run, candidate after
-candidate, and what was seen goes back twice a second. Before each run control is told which
-candidate is about to run, so that a crash has a name. A candidate that hangs, or takes more memory
-than there is for all of them, ends the process: there is no other way out of a model that runs. The
-supervisor starts it again.
+candidate, and what was seen goes back twice a second; answers, where they are wanted, at once.
+Before each run control is told which candidate is about to run, so that a crash has a name. A
+candidate that hangs, or takes more memory than there is for all of them, ends the process: there is
+no other way out of a model that runs. The supervisor starts it again.
 
 Concurrency: the event loop, and one thread that runs models; while it does, the loop only watches.
 Lifetime: until the supervisor or control says so or is gone, or a candidate spoils it.
@@ -186,6 +186,8 @@ class Shadow:
                 self._of(run).evidence.dropped["failed"] += len(records.batches)
             else:
                 if runner.answers is not None:
+                    # The next run waits until this is sent, so that no more than one ever waits:
+                    # where control is slow, records wait, and it drops what it would mirror.
                     message = b"".join(record.encode(runner.answers))
                     self._link.send(Kind.SHADOW_ANSWERS, message)
                 seen = self._of(run)

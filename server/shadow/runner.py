@@ -12,7 +12,7 @@ Lifetime: that of a candidate's plan.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -23,22 +23,20 @@ from server.errors import ModelFailed
 from server.release.evidence import Kind, ShadowEvidence
 from server.release.mismatches import Mismatch
 from server.release.shadow_rules import ShadowRules
+from server.shadow.answers import as_record
 from server.shadow.comparison import CODES, KINDS, Codes, compare
 from server.shadow.pairs import Rows, drawn_rows, kind_counts, segment_counts
 from server.shadow.samples import Sampler, shown_row
 from server.shadow.scores import counts_of, range_of, scores_of
 from server.shadow.slowness import Slowness
 from server.tensors import Array
-from server.wire.record import BatchRecords, Content, NamedTensor, prediction_id
+from server.wire.record import BatchRecords, NamedTensor, prediction_id
 from server.wire.shadow import CandidatePlan, Runnable
 
 TRIAL_SHARE = 0.01
 TRIAL_SECONDS = 2.0
 """A trial is due after that long, however few records there are: it must not take days to learn
 how noisy and how slow a rarely used model is."""
-
-MAX_ANSWERS_BYTES = 1 << 20
-"""Of a record's outputs: labels are about classes and numbers, which are small."""
 
 RANGE_PAIRS = 200
 """Pairs whose live scores decide between which edges all are counted."""
@@ -59,8 +57,8 @@ class _Answered:
     kinds: Codes
     scores: NDArray[np.float64]
     """NaN where there is none."""
-    outputs: list[NamedTensor] = field(default_factory=list)
-    """Empty unless all rows were answered alike."""
+    runs: list[tuple[slice, list[NamedTensor]]] = field(default_factory=list)
+    """Outputs by rows, in order; none of rows on which it failed."""
     cpu_seconds: float = 0.0
     samples: list[Mismatch] = field(default_factory=list)
 
@@ -84,8 +82,9 @@ class CandidateRunner:
         self._sampler = Sampler(generator)
         self._slowness = Slowness()
         self.answers: BatchRecords | None = None
-        """The last record as the candidate answered it, for labels that may come; None if it did
-        not answer all of it, or too much."""
+        """The last record as the candidate answered it, if that is wanted and it did."""
+        self.always_tries = False
+        """Whether each record is a trial: where nobody waits, all that can be known is."""
         self._score_range = plan.score_range
         self._early_scores: list[tuple[Array, Array]] = []
         """Scores of pairs, live and candidate, from before the range was decided."""
@@ -106,7 +105,9 @@ class CandidateRunner:
         if is_trial and again is None:
             again = self._answer(self._live, records, slices)
         self._count(evidence, records, drawn, answered)
-        self.answers = _as_answered(records, self._candidate.runnable, answered.outputs)
+        self.answers = None
+        if self.plan.wants_answers:
+            self.answers = as_record(records, self._candidate.runnable, answered.runs)
         if again is not None:
             evidence.noise = kind_counts(again.kinds[drawn])
             self._slowness.note(evidence, records.rows, answered.cpu_seconds, again.cpu_seconds)
@@ -115,7 +116,8 @@ class CandidateRunner:
     def _is_trial_due(self) -> bool:
         now = time.monotonic()
         is_late = now - self._last_trial > TRIAL_SECONDS
-        if not is_late and self._generator.random() >= TRIAL_SHARE:
+        is_drawn = self.always_tries or self._generator.random() < TRIAL_SHARE
+        if not (is_late or is_drawn):
             return False
         self._last_trial = now
         self._trials += 1
@@ -157,9 +159,8 @@ class CandidateRunner:
                     waiting += reversed(alone)
                 else:
                     runs.append((rows, []))
-        joined = list(_joined(runs))
-        answered.outputs = joined[0][1] if len(joined) == 1 else []
-        for rows, outputs in joined:
+        answered.runs = list(_joined(runs))
+        for rows, outputs in answered.runs:
             number = rows.stop - rows.start
             if not outputs:
                 answered.kinds[rows] = CODES[Kind.ERROR]
@@ -260,28 +261,6 @@ class CandidateRunner:
         self._early_scores.clear()
         evidence.live_scores = counts_of(lives, *self._score_range)
         evidence.candidate_scores = counts_of(candidates, *self._score_range)
-
-
-def _as_answered(
-    records: BatchRecords, runnable: Runnable, outputs: list[NamedTensor]
-) -> BatchRecords | None:
-    """Return a record with a candidate's outputs, without the inputs, which control has had."""
-    size = sum(
-        sum(map(len, map(str, one.array.ravel().tolist())))
-        if one.array.dtype == object
-        else one.array.nbytes
-        for one in outputs
-    )
-    if not outputs or size > MAX_ANSWERS_BYTES:
-        return None
-    return replace(
-        records,
-        version=runnable.version,
-        digest=runnable.digest,
-        inputs=[],
-        outputs=outputs,
-        content=Content.ROWS,
-    )
 
 
 def _part(tensor: NamedTensor, rows: slice) -> NamedTensor:

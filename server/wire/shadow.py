@@ -3,7 +3,7 @@
 Decides their form, and where the two meet. Control says which candidates there are and mirrors
 records of live batches; shadow says what it is about to run, so that a crash has a name, and sends
 what it has counted. Records travel as workers sent them, behind a few bytes that name the
-candidates to run on them.
+candidates to run on them; how a candidate answered goes back as a record of its own.
 """
 
 import struct
@@ -50,6 +50,8 @@ class CandidatePlan:
     """Under which its evidence is counted."""
     score_range: tuple[float, float] | None = None
     """Between which its epoch's scores are counted; None before the first."""
+    wants_answers: bool = False
+    """Whether its answers come back, because answers of its model are kept for labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def decode_plans(message: bytes | memoryview) -> list[ComparisonPlan]:
                     Runnable(**one["runnable"]),
                     one["epoch"],
                     one["score_range"] and (one["score_range"][0], one["score_range"][1]),
+                    one["wants_answers"],
                 )
                 for one in plan["candidates"]
             ),

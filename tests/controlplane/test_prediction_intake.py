@@ -67,6 +67,16 @@ def test_answers_that_no_label_fits_are_counted_and_not_looked_at_for_ever(
     assert rig.feedback.predictions.unkept_rows == MAX_TRIES + 6
 
 
+def test_answers_that_were_too_large_are_counted(rig: FeedbackRig) -> None:
+    """They say nothing of what kind the answers of the version are."""
+    empty = replace(records([0.4, 0.6], first=FIRST), outputs=[])
+    for _ in range(MAX_TRIES + 5):
+        assert rig.feedback.predictions.take(empty, is_shadow=True) == 0
+
+    assert rig.feedback.predictions.unkept_rows == 2 * (MAX_TRIES + 5)
+    assert rig.feedback.predictions.take(records([0.4], first=FIRST)) == 1
+
+
 def test_nothing_is_kept_where_that_is_switched_off(rig: FeedbackRig) -> None:
     """A sample of 0 costs nothing, and counts nothing as lost."""
     rig.models[MODEL].versions["1"] = known_version("1", sample_bp=0)

@@ -1,5 +1,6 @@
 """Candidates are compared if their files are those that the release state names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from server.config import ModelSettings
@@ -47,6 +48,19 @@ def test_what_is_planned_is_how_to_run_both_versions() -> None:
     assert (plan.live.version, plan.live.path, plan.live.max_rows) == ("1", "staged/1", 7)
     found = [(one.runnable.version, one.epoch, one.score_range) for one in plan.candidates]
     assert found == [("2", "e2", None), ("3", "e3", (0.0, 1.0))]
+    assert all(one.wants_answers for one in plan.candidates)
+
+
+def test_answers_of_a_candidate_come_back_if_they_are_kept() -> None:
+    """A model that takes no labels needs none."""
+    model = known_model("1", "2")
+    of_candidate = model.versions["2"].plan
+    assert of_candidate is not None
+    settings = ModelSettings(feedback_sample_bp=0)
+    model.versions["2"].plan = replace(of_candidate, settings=settings)
+
+    (plan,) = plans_of(route(shadow("2")), {"m": model}, (), no_range)
+    assert not plan.candidates[0].wants_answers
 
 
 def test_what_cannot_be_compared_is_left_out() -> None:

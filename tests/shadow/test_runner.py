@@ -63,22 +63,21 @@ def test_the_same_model_agrees(tmp_path: Path) -> None:
     assert not samples
 
 
-def test_answers_are_kept_for_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record as the candidate answered it; none where some rows failed, or it is too much."""
-    live, candidate = classifiers(tmp_path, 1.0)
-    both = beside(live, candidate)
-    record = record_of(live, column(0.5, 2, -1), [2, 1])
+def test_answers_are_there_if_they_are_wanted(tmp_path: Path) -> None:
+    """The record as the candidate answered it, but for the requests that it failed."""
+    live = opened(tmp_path, "1", models.gather(8))
+    candidate = opened(tmp_path, "2", models.gather(4))
+    record = record_of(live, {"index": np.array([0, 1, 7, 3, 6], np.int64)}, [1, 2, 1, 1])
+    both, unasked = beside(live, candidate, wants_answers=True), beside(live, candidate)
     both.run(record)
+    unasked.run(record)
 
-    answers = both.answers
-    assert answers is not None
-    assert (answers.version, answers.digest, answers.inputs) == ("2", "digest-2", [])
-    assert answers.request_numbers.tolist() == record.request_numbers.tolist()
-    labels = {one.name: one.array for one in answers.outputs}["label"]
-    assert labels.ravel().tolist() == candidate.session.run([record.inputs[0].array])[0].tolist()
-    monkeypatch.setattr(runner, "MAX_ANSWERS_BYTES", 10)
-    both.run(record)
-    assert both.answers is None
+    assert both.answers is not None
+    assert (both.answers.version, both.answers.rows) == ("2", 2)
+    assert both.answers.request_rows.tolist() == [1, 0, 1, 0]
+    expected = candidate.session.run([np.array([0, 3], np.int64)])[0]
+    assert np.array_equal(both.answers.outputs[0].array, expected)
+    assert unasked.answers is None
 
 
 def test_flips_are_counted_by_row_by_request_and_by_segment(tmp_path: Path) -> None:

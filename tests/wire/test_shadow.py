@@ -34,7 +34,10 @@ def test_plans_arrive_as_they_were_sent() -> None:
             "m",
             runnable("1"),
             rules,
-            (CandidatePlan(runnable("2"), "e1", (0.0, 1.0)), CandidatePlan(runnable("3"), "e2")),
+            (
+                CandidatePlan(runnable("2"), "e1", (0.0, 1.0), True),
+                CandidatePlan(runnable("3"), "e2"),
+            ),
         ),
         ComparisonPlan("n", runnable("1"), NO_RULES, ()),
     ]
