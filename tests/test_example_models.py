@@ -20,7 +20,8 @@ from server.monitoring.fitting import differences
 from server.repository.layout import PROFILE_FILE, scan
 from server.repository.model_settings import read_setup
 from server.repository.reference import find_reference, load_profile
-from server.repository.verification import VerificationOrder, verify
+from server.repository.verdict import VerificationOrder
+from server.repository.verification import verify
 
 MODELS = Path(__file__).parents[1] / "models"
 VERSIONS = {"breast-cancer/1", "breast-cancer/2", "diabetes/1", "diabetes-risk/1", "digits/1"}

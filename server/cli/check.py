@@ -21,7 +21,8 @@ from server.repository.layout import GOLDEN_FILE, VERSION_NAME, scan_model
 from server.repository.model_settings import ModelSetup, read_setup
 from server.repository.reference import find_reference
 from server.repository.staging import StillChanging, Store
-from server.repository.verification import Verdict, VerificationOrder, verify
+from server.repository.verdict import Verdict, VerificationOrder
+from server.repository.verification import verify
 
 
 def versions_below(path: Path) -> list[Path]:

@@ -32,7 +32,7 @@ from server.controlplane.known import State
 from server.controlplane.operations import Operations
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
-from server.engine.session import VERSION as RUNTIME_VERSION
+from server.repository.verdicts import RUNTIME_VERSION
 from server.wire.shadow import ShadowStatus
 from server.wire.tally import DURATION_BUCKETS, DurationHistogram, Tally
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from server.config import Settings
 from server.controlplane.verifying import Verifiers
-from server.engine.session import VERSION as RUNTIME_VERSION
 from server.errors import ModelInvalid
 from server.monitoring.checks import Policy
 from server.monitoring.profile_checks import checks_of_profile
@@ -31,8 +30,8 @@ from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.reference import Reference, find_reference
 from server.repository.staging import StagedVersion, Store
-from server.repository.verdicts import VerdictStore
-from server.repository.verification import Verdict, VerificationOrder
+from server.repository.verdict import Verdict, VerificationOrder
+from server.repository.verdicts import RUNTIME_VERSION, VerdictStore
 from server.wire.desired import VersionPlan
 
 T = TypeVar("T")

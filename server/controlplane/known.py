@@ -20,7 +20,7 @@ from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route, select
 from server.repository.reference import NO_REFERENCE, Reference
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 from server.wire.desired import CanaryPlan, ModelPlan, VersionPlan
 from server.wire.status import Failure
 

@@ -20,7 +20,7 @@ import structlog
 
 from server.errors import ModelInvalid
 from server.machine import how_it_ended
-from server.repository.verification import Verdict, VerificationOrder
+from server.repository.verdict import Verdict, VerificationOrder
 
 log = structlog.get_logger()
 

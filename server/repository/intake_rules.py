@@ -16,7 +16,7 @@ from server.repository.capture_table import left_out
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.shadow_table import shadow_rules
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 
 
 def model_file_of(folder: VersionFolder, name: str) -> str:

@@ -9,14 +9,18 @@ Concurrency: used by control's staging thread only.
 import contextlib
 import hashlib
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import orjson
 
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 
 _CHECKS_REVISION = 2
 """Raise it when `verification.py` checks more, so that old verdicts are not believed."""
+
+RUNTIME_VERSION = version("onnxruntime")
+"""Of the package, not of the module: control runs no model, and loads nothing that could."""
 
 
 class VerdictStore:

@@ -12,15 +12,14 @@ Runs in a process of its own (`verifier.py`): a model may crash or hang while it
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from server.engine.session import Session
 from server.errors import ModelFailed, ModelInvalid
 from server.repository import samples
+from server.repository.verdict import Verdict, VerificationOrder
 from server.tensors import Array, Datatype, Signature, bf16_to_fp32, file_problem
 
 RELATIVE_TOLERANCE = 1e-3
@@ -29,53 +28,6 @@ ABSOLUTE_TOLERANCE = 1e-5
 
 _TIMED_RUNS = 5
 _GOLDEN_FIX = "save golden.npz again from this model, or correct the model"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was found out about a version that can be served."""
-
-    signature: Signature
-    is_batched: bool
-    batch_seconds: float
-    """Median run time of one row, or of one request where rows have no meaning."""
-    golden_rows: int
-    """How many golden rows were compared; 0 if there are none."""
-    warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict in a form that survives being written down."""
-        return {
-            "signature": self.signature.to_json(),
-            "is_batched": self.is_batched,
-            "batch_seconds": self.batch_seconds,
-            "golden_rows": self.golden_rows,
-            "warnings": list(self.warnings),
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Verdict":
-        """Read what `to_json` wrote."""
-        return cls(
-            Signature.from_json(value["signature"]),
-            value["is_batched"],
-            value["batch_seconds"],
-            value["golden_rows"],
-            tuple(value["warnings"]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationOrder:
-    """What to check."""
-
-    model_file: Path
-    golden_file: Path | None
-    samples_file: Path
-    """Where to leave the inputs that the model was tried with, for warming up."""
-    threads: int
-    max_rows: int
-    may_batch: bool
 
 
 def verify(order: VerificationOrder) -> Verdict:

@@ -16,7 +16,8 @@ import orjson
 
 from server.errors import ModelInvalid
 from server.machine import die_with_parent
-from server.repository.verification import VerificationOrder, verify
+from server.repository.verdict import VerificationOrder
+from server.repository.verification import verify
 
 _NICENESS = 10
 

@@ -13,7 +13,7 @@ from server.controlplane.verifying import Verifiers
 from server.errors import ModelInvalid
 from server.repository.layout import VersionFolder, scan
 from server.repository.model_settings import ModelSetup
-from server.repository.verification import Verdict, VerificationOrder
+from server.repository.verdict import Verdict, VerificationOrder
 from tests.support import models
 
 

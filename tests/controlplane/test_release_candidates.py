@@ -10,7 +10,7 @@ from server.controlplane.release_candidates import candidate, check_way_back, ot
 from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
 from server.release.route import Canary, ReleaseRoute
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 from server.wire.status import Failure
 from tests.support.fake_worker import known

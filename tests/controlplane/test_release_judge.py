@@ -8,7 +8,7 @@ from server.monitoring.realised_figures import PairedCounts
 from server.release.actions import Action, Verb
 from server.release.automatic import Newcomer
 from server.release.gates import Verdict
-from server.repository.verification import Verdict as Checked
+from server.repository.verdict import Verdict as Checked
 from server.tensors import DATATYPES, Signature, TensorSpec
 from server.wire.status import Failure
 from tests.support.automatic import AutomaticBench, play, two_versions

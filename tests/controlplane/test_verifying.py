@@ -9,7 +9,7 @@ import pytest
 
 from server.controlplane.verifying import Verifier, Verifiers
 from server.errors import ModelInvalid
-from server.repository.verification import VerificationOrder
+from server.repository.verdict import VerificationOrder
 from tests.support import models
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from server.errors import ModelInvalid
 from server.repository import samples
-from server.repository.verification import Verdict, VerificationOrder, first_difference, verify
+from server.repository.verdict import Verdict, VerificationOrder
+from server.repository.verification import first_difference, verify
 from server.tensors import DATATYPES, fp32_to_bf16
 from tests.support import models
 

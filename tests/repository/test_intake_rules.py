@@ -19,7 +19,7 @@ from server.repository.intake_rules import (
 from server.repository.layout import VersionFolder
 from server.repository.model_settings import CheckTable, ModelSetup
 from server.repository.shadow_table import ShadowTable
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 
 INPUTS = {"x": (-1, 3), "y": (-1,), "image": (-1, 2, 2), "open": (-1, -1)}

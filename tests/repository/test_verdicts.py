@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.repository.verdict import Verdict
 from server.repository.verdicts import VerdictStore
-from server.repository.verification import Verdict
 from server.tensors import DATATYPES, Signature, TensorSpec
 from tests.support.permissions import without_root_rights
 
@@ -30,11 +29,6 @@ def store(tmp_path: Path) -> VerdictStore:
     store = VerdictStore(tmp_path)
     store.prepare()
     return store
-
-
-def test_a_verdict_survives_being_written_down() -> None:
-    """Every field comes back through JSON, for every datatype."""
-    assert Verdict.from_json(orjson.loads(orjson.dumps(VERDICT.to_json()))) == VERDICT
 
 
 def test_a_kept_verdict_is_found_by_its_key_after_a_restart(

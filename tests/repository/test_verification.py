@@ -10,7 +10,8 @@ from onnx import helper
 from server.engine.session import Session
 from server.errors import ModelInvalid
 from server.repository import samples
-from server.repository.verification import Verdict, VerificationOrder, verify
+from server.repository.verdict import Verdict, VerificationOrder
+from server.repository.verification import verify
 from tests.support import models
 from tests.support.models import FLOAT, model, tensor
 

@@ -15,7 +15,7 @@ import pytest
 
 from server.controlplane.verifying import Verifier
 from server.errors import ModelInvalid
-from server.repository.verification import Verdict, VerificationOrder
+from server.repository.verdict import Verdict, VerificationOrder
 from tests.support import models
 from tests.support.gateway import child_pids, eventually, is_running
 

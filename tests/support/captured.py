@@ -13,7 +13,7 @@ from server.config import ModelSettings, Settings
 from server.controlplane.capturing import Capture
 from server.controlplane.known import KnownModel, KnownVersion
 from server.repository.layout import ModelFolder, VersionFolder
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from server.wire import record
 from server.wire.desired import VersionPlan

@@ -13,7 +13,7 @@ from server.controlplane.feedback import Feedback
 from server.controlplane.known import KnownModel, KnownVersion
 from server.release.shadow_rules import Segment, ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
-from server.repository.verification import Verdict
+from server.repository.verdict import Verdict
 from server.store.database import Store
 from server.wire.desired import CanaryPlan, ModelPlan, VersionPlan
 from server.wire.record import (
