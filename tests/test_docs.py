@@ -259,12 +259,13 @@ def test_every_command_is_documented() -> None:
     documented = {" ".join(in_code(row["Command"])[0].split()[1:3]) for row in rows}
     command: Any = typer.main.get_command(program)
     real = {"serve models", "drift breast-cancer", "performance breast-cancer", "doctor"}
+    real.add("replay breast-cancer")
     for group in ("model", "profile", "release", "feedback"):
         real |= {f"{group} {name}" for name in command.commands[group].commands}
 
     assert documented == real
     groups = {"model", "profile", "release", "feedback"}
-    assert command.commands.keys() == {"serve", "drift", "performance", "doctor"} | groups
+    assert command.commands.keys() == {"serve", "drift", "performance", "replay", "doctor"} | groups
 
 
 @pytest.mark.parametrize("block", documents.blocks("toml"), ids=str)

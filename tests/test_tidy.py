@@ -79,6 +79,8 @@ ONLY_IN = {
         "cli/profile.py",
         "cli/profile_view.py",
         "cli/release_view.py",
+        "cli/replay.py",
+        "cli/replay_view.py",
         "cli/summary.py",
     },
     "sqlalchemy": {

@@ -17,6 +17,7 @@ from server.cli.model import model_app
 from server.cli.performance import performance
 from server.cli.profile import profile_app
 from server.cli.release import release_app
+from server.cli.replay import replay
 from server.cli.serve import serve_command
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ app.command("serve")(serve_command)
 app.command("doctor")(doctor)
 app.command("drift")(drift)
 app.command("performance")(performance)
+app.command("replay")(replay)
 app.add_typer(model_app, name="model")
 app.add_typer(profile_app, name="profile")
 app.add_typer(release_app, name="release")
