@@ -128,6 +128,7 @@ class Control:
                 http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",
                 lifespan="off",
+                ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
                 access_log=False,
                 log_config=None,
                 server_header=False,

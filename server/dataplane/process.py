@@ -79,6 +79,7 @@ class Worker:
             http=functools.partial(DataConnection, self.plane),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",
+            ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
             access_log=False,
             log_config=None,
             server_header=False,
