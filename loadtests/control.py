@@ -37,11 +37,15 @@ class Control:
         return self.post(f"/v1/models/{model}/release/rollback", {})
 
     def first_live(self, model: str) -> str:
-        """Wait until a model's release has begun; return its live version."""
+        """Wait until every worker has all versions, and a model's release has begun.
+
+        Return its live version.
+        """
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
+            is_ready = self.get("/v2/health/ready")[0] == 200
             status, answer = self.get(f"/v1/models/{model}/release")
-            if status == 200 and answer["generation"]:
+            if is_ready and status == 200 and answer["generation"]:
                 return str(answer["live"])
             time.sleep(0.02)
         raise SystemExit(f"the release of model {model} did not begin")
@@ -50,6 +54,13 @@ class Control:
         """Load a model with Triton's configuration."""
         body = {"parameters": {"config": json.dumps(config)}}
         return self.post(f"/v2/repository/models/{model}/load", body)
+
+
+def expect(change: tuple[int, Any]) -> None:
+    """End the measurement if a change was refused."""
+    status, answer = change
+    if status != 200:
+        raise SystemExit(f"a change was refused: {status} {answer}")
 
 
 def _answer(request: urllib.request.Request) -> tuple[int, Any]:

@@ -21,7 +21,7 @@ import orjson
 from onnx import TensorProto, helper, numpy_helper
 
 from loadtests import targets
-from loadtests.control import Control
+from loadtests.control import Control, expect
 from loadtests.switches import MANUAL
 
 WORKERS = 2
@@ -112,13 +112,13 @@ def _round() -> Round:
             targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags)
         )
         if control.first_live("hangs") != "1":
-            _expect(control.promote("hangs", "1"))
+            expect(control.promote("hangs", "1"))
         stack.enter_context(_clients(target.port, done.asked))
         time.sleep(HANG_SECONDS)
-        _expect(control.promote("hangs", "2"))
+        expect(control.promote("hangs", "2"))
         time.sleep(HANG_SECONDS)
         done.called = time.perf_counter()
-        _expect(control.rollback("hangs"))
+        expect(control.rollback("hangs"))
         done.returned = time.perf_counter()
         time.sleep(WATCH_SECONDS)
     return done
@@ -205,9 +205,3 @@ def _model(*, hangs: bool) -> bytes:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
-
-
-def _expect(change: tuple[int, dict[str, object]]) -> None:
-    status, answer = change
-    if status != 200:
-        raise SystemExit(f"a change of the release was refused: {status} {answer}")

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from loadtests import targets
 from loadtests.clients import Clients
-from loadtests.control import Control
+from loadtests.control import Control, expect
 from server.store import audit, sqlite_file
 from server.store.transactions import Transactions
 
@@ -90,7 +90,7 @@ def _measure(switches: int, settings: str) -> str:
                 targets.tidegate(scratch, scratch / "models", 2, "tidegate", *flags)
             )
             if settings and control.first_live("adder") != "1":
-                _expect_live(control.promote("adder", "1"), "1")
+                expect(control.promote("adder", "1"))
             url = f"http://127.0.0.1:{target.port}"
             started = time.perf_counter()
             with Clients(url, "/v2/models/adder/infer", BODY, checking(seen)) as clients:
@@ -127,11 +127,4 @@ def _by_policy(control: Control, number: int) -> None:
 
 def _by_release(control: Control, number: int) -> None:
     """Promote version 2, or roll back from it."""
-    change = control.rollback("adder") if number % 2 else control.promote("adder", "2")
-    _expect_live(change, "1" if number % 2 else "2")
-
-
-def _expect_live(change: tuple[int, dict[str, object]], version: str) -> None:
-    status, answer = change
-    if status != 200:
-        raise SystemExit(f"making version {version} live: {status} {answer}")
+    expect(control.rollback("adder") if number % 2 else control.promote("adder", "2"))
