@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.monitoring import locating
-from server.monitoring.joining import Joining, Pairs, Series, SeriesKey, cell_hour
+from server.monitoring.joining import Joining, Pairs, Series, SeriesKey, cell_hour, late_item
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import BlockNote, Located, RowKey, Version
 from server.monitoring.prediction_blocks import PredictionBlock, Role
@@ -204,7 +204,9 @@ def _join(
     from server.store import labels, predictions
 
     if not order.items:
-        return Joining({}, order.now), []
+        joining = Joining({}, order.now)
+        _join_late(connection, order.blocks, cache, joining)
+        return joining, []
     ours = [one.prediction_id.at_us for one in order.items if not one.prediction_id.is_own]
     notes = predictions.notes(
         connection, min(ours, default=1), max(ours, default=0), own=len(ours) < len(order.items)
@@ -212,11 +214,39 @@ def _join(
     found = locating.locate(order.items, notes, lambda note: cache.read(connection, note))
     keys: set[RowKey] = {match.key for one in found for match in one.matches}
     joining = Joining(labels.load_labels(connection, keys), order.now)
+    _join_late(connection, order.blocks, cache, joining)
     oldest = _oldest_us(order, predictions.kept(connection))
     return joining, [
         _answer(item, one, joining, order, oldest)
         for item, one in zip(order.items, found, strict=True)
     ]
+
+
+def _join_late(
+    connection: "Connection",
+    blocks: Sequence[tuple[Version, PredictionBlock]],
+    cache: BlockCache,
+    joining: Joining,
+) -> None:
+    """Score answers of shadows to rows whose labels were here before them."""
+    from server.store import labels, predictions
+
+    for of, block in blocks:
+        if not (block.requests["role"] == Role.SHADOW).any():
+            continue
+        known = labels.load_between(connection, *block.span_us)
+        if not known:
+            continue
+        items = [late_item(key, label) for key, label in known.items()]
+        here = [BlockNote(0, of, *block.span_us, has_own_ids=False)]
+        late = locating.locate(items, here, dict.fromkeys(here, block).get)
+        there = predictions.notes(connection, *block.span_us, own=False)
+        others = locating.locate(items, there, lambda note: cache.read(connection, note))
+        for item, mine, everyone in zip(items, late, others, strict=True):
+            lives = [match for match in everyone.matches if match.role is Role.LIVE]
+            for match in mine.matches:
+                if match.role is Role.SHADOW:
+                    joining.take_late(item, known[match.key], match, lives)
 
 
 def _oldest_us(order: Order, kept: "Kept") -> int:

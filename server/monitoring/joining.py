@@ -6,6 +6,10 @@ what compares versions row by row takes the first label only, because a sequenti
 its evidence change. As evidence of a shadow one row of each request counts, drawn by the request's
 number: rows of one request resemble each other, and would make chance look like proof.
 
+A shadow never decides what becomes of a label: one that does not fit its answer, but that of the
+live version, counts for that one alone. It may also answer after the label has come, and is scored
+then.
+
 Rows are counted by version, role, hour of the prediction, and whether they were acted on; and by
 day in each of their segments. Does not know where counts and labels are kept.
 """
@@ -18,6 +22,7 @@ from typing import NamedTuple
 from server.monitoring.kept_answers import MAX_CLASSES
 from server.monitoring.label_items import (
     Item,
+    Label,
     LabelRefused,
     Result,
     classes_of,
@@ -27,7 +32,7 @@ from server.monitoring.label_items import (
     same_label,
 )
 from server.monitoring.locating import Match, RowKey, Version
-from server.monitoring.prediction_blocks import HOUR_US, Role
+from server.monitoring.prediction_blocks import HOUR_US, PredictionId, Role
 from server.monitoring.realised import AnyPair, LabelCounts, Pair, Task
 from server.monitoring.realised_figures import PairedCounts, paired
 
@@ -72,6 +77,13 @@ class Series:
     counts: LabelCounts = field(default_factory=LabelCounts)
 
 
+def late_item(key: RowKey, kept: KeptLabel) -> Item:
+    """Return the label of a row as if it came again, for an answer that came after it."""
+    prediction_id, label = PredictionId(key.at_us, key.tag), read_label(kept.label)
+    known, is_acted_on = kept.received_seconds, kept.is_acted_on
+    return Item(prediction_id, key.row, label, known, is_acted_on=is_acted_on)
+
+
 def cell_hour(hour: int, segment: str) -> int:
     """Return the hour under which rows of `hour` are counted."""
     return hour - hour % DAY_HOURS if segment else hour
@@ -114,9 +126,14 @@ class Joining:
             LabelRefused: it does not fit the answers; nothing has changed.
 
         """
-        pairs = [pair_of(match.block, match.row, item.label) for match in matches]
-        for match, pair in zip(matches, pairs, strict=True):
-            _check_classes(match, pair, classes.get(match.of, 0))
+        pairs: list[AnyPair | None] = []
+        has_others = any(match.role is not Role.SHADOW for match in matches)
+        for match in matches:
+            if has_others and match.role is Role.SHADOW:
+                pairs.append(_pair_or_none(match, item.label))
+            else:
+                pairs.append(pair_of(match.block, match.row, item.label))
+                _check_classes(match, pairs[-1], classes.get(match.of, 0))
         before = {match.key: self._before(match.key) for match in matches}
         is_new = [one is None for one in before.values()]
         if not any(is_new) and all(_is_same(item, one) for one in before.values() if one):
@@ -130,16 +147,30 @@ class Joining:
         self._compare(matches, pairs)
         return Result.JOINED
 
+    def take_late(self, item: Item, kept: KeptLabel, late: Match, lives: Sequence[Match]) -> None:
+        """Take in an answer of a shadow to a row whose label is known, as `late_item` returns it.
+
+        Comes before any label of the same row that is new; `lives` are the live answers to it.
+        """
+        self._count(late, _pair_or_none(late, item.label), item, None)
+        matches, first = [*lives, late], read_label(kept.first_label)
+        self._compare(matches, [_pair_or_none(match, first) for match in matches])
+
     def _before(self, key: RowKey) -> KeptLabel | None:
         return self.labels.get(key) or self._kept.get(key)
 
-    def _count(self, match: Match, pair: AnyPair, item: Item, before: KeptLabel | None) -> None:
+    def _count(
+        self, match: Match, pair: AnyPair | None, item: Item, before: KeptLabel | None
+    ) -> None:
         if before is not None:
             if _is_same(item, before):
                 return
-            old = pair_of(match.block, match.row, read_label(before.label))
-            for key in _series(match, is_acted_on=before.is_acted_on):
-                self._change(key).removed.append(old)
+            old = _pair_or_none(match, read_label(before.label))
+            if old is not None:
+                for key in _series(match, is_acted_on=before.is_acted_on):
+                    self._change(key).removed.append(old)
+        if pair is None:
+            return
         for key in _series(match, is_acted_on=item.is_acted_on):
             change = self._change(key)
             change.added.append(pair)
@@ -163,7 +194,7 @@ class Joining:
                 before.corrections + 1,
             )
 
-    def _compare(self, matches: Sequence[Match], pairs: Sequence[AnyPair]) -> None:
+    def _compare(self, matches: Sequence[Match], pairs: Sequence[AnyPair | None]) -> None:
         """Count who was right, where a live version and others answered the same row."""
         rights = [
             (match, pair.is_right)
@@ -203,7 +234,14 @@ def _is_same(item: Item, kept: KeptLabel) -> bool:
     return same_label(item.label, kept.label) and item.is_acted_on == kept.is_acted_on
 
 
-def _check_classes(match: Match, pair: AnyPair, classes: int) -> None:
+def _pair_or_none(match: Match, label: Label) -> AnyPair | None:
+    try:
+        return pair_of(match.block, match.row, label)
+    except LabelRefused:
+        return None
+
+
+def _check_classes(match: Match, pair: AnyPair | None, classes: int) -> None:
     """Refuse labels of ever new classes, where nobody knows which ones there are."""
     if classes >= MAX_CLASSES and isinstance(pair, Pair) and not classes_of(match.block):
         words = match.block.names.words

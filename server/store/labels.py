@@ -44,6 +44,15 @@ def load_labels(connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, 
     return found
 
 
+def load_between(connection: Connection, first_us: int, last_us: int) -> dict[RowKey, KeptLabel]:
+    """Return what is remembered of the labels of all rows of a stretch of time."""
+    query = select(LABEL).where(LABEL.c.at_us.between(first_us, last_us))
+    return {
+        RowKey(row.at_us, row.tag, row.row): KeptLabel(*row[3:])
+        for row in connection.execute(query)
+    }
+
+
 def save_labels(connection: Connection, labels: Mapping[RowKey, KeptLabel]) -> None:
     """Write labels, over what has their keys."""
     rows = [

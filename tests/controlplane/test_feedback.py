@@ -1,6 +1,7 @@
 """Labels find their predictions, on a real store, whatever happens to it in between."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from server.monitoring.locating import Version
 from server.monitoring.realised import LabelCounts
 from server.monitoring.realised_figures import PairedCounts
 from server.wire.record import OwnId
-from tests.support.predicted import MODEL, FeedbackRig, item
+from tests.support.predicted import MODEL, FeedbackRig, item, records
 
 ONE, TWO = Version(MODEL, "1", "d1"), Version(MODEL, "2", "d2")
 
@@ -152,6 +153,36 @@ def test_a_callers_own_id_joins_every_version_that_has_it(tmp_path: Path) -> Non
         assert rig.feedback.pairs[ONE, TWO] == PairedCounts(live_only=1)
         assert await rig.label(item("order 1", 0)) == ["corrected"]
         assert rig.feedback.pairs[ONE, TWO] == PairedCounts(live_only=1)
+
+    run(tmp_path, scenario)
+
+
+def test_a_shadow_is_scored_by_labels_that_were_here_before_its_answers(tmp_path: Path) -> None:
+    """One goes by a caller's id; one is corrected in the transaction that writes the answer."""
+
+    async def scenario(rig: FeedbackRig) -> None:
+        told: Counter[tuple[Version, Version]] = Counter()
+        rig.feedback.take_evidence = lambda pairs: told.update(
+            {pair: counts.rows for pair, counts in pairs.items()}
+        )
+        own_ids = [OwnId(1, "order 1", 0)]
+        first, _, _ = rig.predict([0.9, 0.9, 0.9], own_ids=own_ids)
+        assert await rig.label(item(first, 1), item("order 1", 0)) == ["joined"] * 2
+        assert not rig.feedback.pairs
+
+        number = rig.next_number - 3
+        answers = [0.1, 0.1, 0.1]
+        rig.feedback.take_shadow(
+            records(answers, first=number, version="2", digest="d2", own_ids=own_ids)
+        )
+        assert await rig.label(item(first, 0)) == ["corrected"]
+
+        assert rig.feedback.pairs == {(ONE, TWO): PairedCounts(live_only=1, candidate_only=1)}
+        assert told == {(ONE, TWO): 2}
+        assert (counted(rig, ONE).right, counted(rig, ONE).rows) == (0, 2)
+        assert (counted(rig, TWO).right, counted(rig, TWO).rows) == (2, 2)
+        await rig.feedback.tick()
+        assert counted(rig, TWO).rows == 2
 
     run(tmp_path, scenario)
 

@@ -114,16 +114,21 @@ def test_one_label_scores_live_version_and_shadow(repository: Path, tmp_path: Pa
         url = gateway.control + "/v1/models/m/release/shadow"
         body = {"version": "2", "actor": "a test"}
         eventually(lambda: call(url, body).status == 200)
-        labels: list[dict[str, Any]] = []
 
-        def pairs() -> Any:
+        def accuracy() -> Any:
             name = gateway.infer("m", [[0.5, 0.0]]).headers[PREDICTION_ID]
-            labels.append({"prediction_id": name, "label": 1})
-            _results(gateway, *labels[:-3])  # The last ones may not have been compared yet.
-            return call(gateway.control + "/v1/models/m/performance").json["pairs"]
+            _push(gateway, {"prediction_id": name, "label": 1})
+            (shadow,) = call(gateway.control + "/v1/models/m/release").json["gates"]["shadows"]
+            return [gate for gate in shadow["gates"] if gate["gate"] == "accuracy"]
 
-        (pair,) = eventually(pairs, seconds=60.0)
+        (gate,) = eventually(accuracy, seconds=60.0)
+        report = call(gateway.control + "/v1/models/m/performance").json
 
+    assert (gate["verdict"], gate["observed"], gate["unit"]) == ("inconclusive", 1.0, "labels")
+    roles = {one["version"]: one["roles"][0] for one in report["versions"]}
+    assert (roles["1"]["role"], roles["1"]["figures"]["accuracy"]) == ("live", 1.0)
+    assert (roles["2"]["role"], roles["2"]["figures"]["accuracy"]) == ("shadow", 0.0)
+    (pair,) = report["pairs"]
     assert (pair["live"], pair["candidate"]) == ("1", "2")
     assert pair["live_only_right"] >= 1
     assert pair["both_right"] == pair["candidate_only_right"] == pair["neither_right"] == 0

@@ -1,5 +1,6 @@
 """Labels join, repeat and correct; counts are always those of the labels that hold."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.monitoring import joining
-from server.monitoring.joining import Joining, KeptLabel, SeriesKey
+from server.monitoring.joining import Joining, KeptLabel, SeriesKey, late_item
 from server.monitoring.kept_answers import AnswerPlan, AnswerReader, LabelKind
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import Match, RowKey, Version
@@ -149,6 +150,58 @@ def test_a_correction_that_does_not_fit_leaves_the_old_label() -> None:
         take(joined, 0, 7)
 
     assert take(joined, 0, 1) is Result.DUPLICATE
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), min_size=1, max_size=5), st.data())
+def test_a_shadow_that_answers_late_counts_the_same(
+    labels: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    """Whatever was corrected before and after: counts and pairs are those of one in time."""
+    when = data.draw(st.integers(0, len(labels)))
+    in_time, late = Joining({}, NOW), Joining({}, NOW)
+    mine, (live, shadow) = late.labels, matches(1)
+    for place, (label, is_acted_on) in enumerate(labels):
+        if 0 < place == when:
+            late.take_late(
+                late_item(shadow.key, mine[shadow.key]), mine[shadow.key], shadow, [live]
+            )
+        take(in_time, 1, label, is_acted_on=is_acted_on)
+        found = [live, shadow] if place >= when else [live]
+        late.take(item(1, label, is_acted_on=is_acted_on), found, {})
+    if when == len(labels):
+        late.take_late(late_item(shadow.key, mine[shadow.key]), mine[shadow.key], shadow, [live])
+
+    assert (late.pairs, late.evidence, mine) == (in_time.pairs, in_time.evidence, in_time.labels)
+    assert totals(late) == totals(in_time)
+
+
+def totals(joined: Joining) -> dict[SeriesKey, object]:
+    """Return what came of all changes, without delays."""
+    found = {}
+    for key, change in joined.changes.items():
+        counts = LabelCounts()
+        change.apply(counts)
+        found[key] = counts.to_json() | {"delays": []}
+    empty = LabelCounts().to_json() | {"delays": []}
+    return {key: one for key, one in found.items() if one != empty}
+
+
+def test_a_shadow_that_a_label_does_not_fit_keeps_it_from_nobody() -> None:
+    """What it answers is of other classes than the live version's; alone, it is asked."""
+    named = replace(SHADOW_BLOCK, plan=replace(SHADOW_BLOCK.plan, label_kind=LabelKind.TEXT))
+    live, shadow = matches(0)
+    shadow = replace(shadow, block=named)
+    joined = Joining({}, NOW)
+
+    assert joined.take(item(0, 1), [live, shadow], {}) is Result.JOINED
+    assert joined.take(item(0, 0), [live, shadow], {}) is Result.CORRECTED
+    joined.take_late(
+        late_item(live.key, joined.labels[live.key]), joined.labels[live.key], shadow, [live]
+    )
+    assert {key.of for key in joined.changes} == {LIVE}
+    assert joined.pairs == {}
+    with pytest.raises(LabelRefused):
+        joined.take(item(1, 1), [replace(shadow, key=RowKey(START_US + 1, 1, 0))], {})
 
 
 def test_classes_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
