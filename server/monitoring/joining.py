@@ -4,7 +4,8 @@ Decides what is a new label, the same again, and a correction. A label counts fo
 answered its row. A correction takes the old label out of the counts and puts the new one in;
 what compares versions row by row takes the first label only, because a sequential test must not see
 its evidence change. As evidence of a shadow one row of each request counts, drawn by the request's
-number: rows of one request resemble each other, and would make chance look like proof.
+number: rows of one request resemble each other, and would make chance look like proof. Rows that
+were acted on are none: what came true of them is the live version's doing.
 
 A shadow never decides what becomes of a label: one that does not fit its answer, but that of the
 live version, counts for that one alone. It may also answer after the label has come, and is scored
@@ -113,7 +114,7 @@ class Joining:
         """Those that are new or have changed."""
         self.pairs: Pairs = {}
         self.evidence: Pairs = {}
-        """Of these, one row of each request to which a shadow answered."""
+        """Of these, one row of each request to which a shadow answered, if it was not acted on."""
         self._kept = kept
         self._now = now_seconds
 
@@ -144,7 +145,7 @@ class Joining:
             self._remember(key, one, item)
         if not all(is_new):
             return Result.CORRECTED
-        self._compare(matches, pairs)
+        self._compare(matches, pairs, is_acted_on=item.is_acted_on)
         return Result.JOINED
 
     def take_late(self, item: Item, kept: KeptLabel, late: Match, lives: Sequence[Match]) -> None:
@@ -154,7 +155,8 @@ class Joining:
         """
         self._count(late, _pair_or_none(late, item.label), item, None)
         matches, first = [*lives, late], read_label(kept.first_label)
-        self._compare(matches, [_pair_or_none(match, first) for match in matches])
+        pairs = [_pair_or_none(match, first) for match in matches]
+        self._compare(matches, pairs, is_acted_on=item.is_acted_on)
 
     def _before(self, key: RowKey) -> KeptLabel | None:
         return self.labels.get(key) or self._kept.get(key)
@@ -194,7 +196,9 @@ class Joining:
                 before.corrections + 1,
             )
 
-    def _compare(self, matches: Sequence[Match], pairs: Sequence[AnyPair | None]) -> None:
+    def _compare(
+        self, matches: Sequence[Match], pairs: Sequence[AnyPair | None], *, is_acted_on: bool
+    ) -> None:
         """Count who was right, where a live version and others answered the same row."""
         rights = [
             (match, pair.is_right)
@@ -209,7 +213,7 @@ class Joining:
                     key = (live.of, other.of)
                     one = paired([(live_right, other_right)])
                     self.pairs[key] = self.pairs.get(key, PairedCounts()).plus(one)
-                    if other.role is Role.SHADOW and _is_drawn(other):
+                    if other.role is Role.SHADOW and not is_acted_on and _is_drawn(other):
                         self.evidence[key] = self.evidence.get(key, PairedCounts()).plus(one)
 
 
