@@ -199,7 +199,7 @@ def _record(plan: CapturePlan, table: Any) -> BatchRecords:
 def _whose(table: Any) -> RowColumns:
     return RowColumns(
         table.column(TIME).cast(pa.int64()).to_numpy(),
-        table.column(PREDICTION_ID).to_pylist(),
+        np.array(table.column(PREDICTION_ID).to_pylist(), object),
         table.column(ROW).to_numpy(),
         table.column(IS_PINNED).to_numpy(),
     )

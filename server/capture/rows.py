@@ -5,7 +5,6 @@ prediction id and by rows that count up: the parts of a large one, if they follo
 one request again. Pure.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.capture.columns import CapturePlan
-from server.wire.record import BATCH_COLUMNS, BatchRecords, NamedTensor, OwnId, prediction_id
+from server.wire.record import BATCH_COLUMNS, BatchRecords, NamedTensor, OwnId, prediction_ids
 
 
 class Taken(NamedTuple):
@@ -31,7 +30,8 @@ class RowColumns:
 
     at_us: NDArray[np.int64]
     """When its batch began, since 1970."""
-    prediction_ids: Sequence[str]
+    prediction_ids: NDArray[np.object_]
+    """Text."""
     row: NDArray[np.int32]
     """Its place in what the caller sent."""
     is_pinned: NDArray[np.bool_]
@@ -64,7 +64,7 @@ def chosen(records: BatchRecords, is_chosen: NDArray[np.bool_]) -> BatchRecords:
 def row_columns(records: BatchRecords) -> RowColumns:
     """Return whose each row of a record is."""
     sizes = records.request_rows
-    ids = [prediction_id(one, records.worker_tag) for one in records.request_numbers.tolist()]
+    ids = np.array(prediction_ids(records.request_numbers.tolist(), records.worker_tag), object)
     first_rows = np.zeros(len(sizes), np.int32)
     for own in records.own_ids:
         ids[own.request], first_rows[own.request] = own.prediction_id, own.first_row
@@ -73,7 +73,7 @@ def row_columns(records: BatchRecords) -> RowColumns:
     place = np.arange(records.rows, dtype=np.int32) - starts.astype(np.int32)
     return RowColumns(
         np.repeat(at_us, records.batches["rows"]),
-        [ids[request] for request in np.repeat(np.arange(len(sizes)), sizes).tolist()],
+        np.repeat(ids, sizes),
         np.repeat(first_rows, sizes) + place,
         np.repeat(records.is_pinned, sizes),
     )
@@ -81,7 +81,7 @@ def row_columns(records: BatchRecords) -> RowColumns:
 
 def request_starts(columns: RowColumns) -> NDArray[np.bool_]:
     """Say of each row whether it is the first of its request."""
-    ids = np.array(columns.prediction_ids, object)
+    ids = columns.prediction_ids
     is_first = np.ones(len(ids), bool)
     is_first[1:] = (ids[1:] != ids[:-1]) | (columns.row[1:] != columns.row[:-1] + 1)
     return is_first

@@ -28,14 +28,15 @@ import pyarrow.parquet as pq
 import structlog
 
 from server.capture.arrow import WrongShape, batch_of, schema_of
-from server.capture.columns import MODEL_VERSION, PREDICTION_ID, CapturePlan, Form
+from server.capture.columns import MODEL_VERSION, CapturePlan, Form
 from server.capture.rows import Taken, chosen
 
 FILE_BYTES = 64 << 20
 FILE_SECONDS = 600.0
-GROUP_ROWS = 65_536
+GROUP_ROWS = 16_384
 GROUP_BYTES = 8 << 20
-"""Rows and bytes that wait in memory to be written together."""
+"""Rows and bytes that wait in memory to be written together: more would take a core for so long
+that predictions feel it."""
 PAUSE_SECONDS = 60.0
 MAX_SHARE = 8
 """A file is closed before it takes more than this part of the room: some older ones stay."""
@@ -220,7 +221,7 @@ class _OpenFile:
             self._sink,
             self.schema,
             compression="zstd",
-            use_dictionary=[PREDICTION_ID, MODEL_VERSION, *_text_columns(plan)],
+            use_dictionary=[MODEL_VERSION, *_text_columns(plan)],
         )
 
     @property

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from server.capture.writer import CaptureWriter, Outcome
 
 MAX_WAITING_BYTES = 64 << 20
-WAKE_BYTES = 8 << 20
-"""Bytes that wait at which they are written before the second is over."""
-ROUND_SECONDS = 1.0
+GATHER_SECONDS = 0.1
+"""What comes in so long is written together: in more, the burst would be felt by predictions."""
+IDLE_SECONDS = 10.0
+"""After so long without rows it is seen whether files are due."""
 
 REASONS = ("queue_full", "disk", "failed", "not_whole", "unchecked", "not_installed")
 """Why drawn batches are dropped."""
@@ -111,9 +112,8 @@ class Capture:
     ) -> None:
         self._waiting.append(Taken(self._plan_of(records, known), records, is_chosen))
         self.waiting_bytes += size
-        if not self._has_begun or self.waiting_bytes > WAKE_BYTES:
-            self._has_begun = True
-            self._woken.set()
+        self._has_begun = True
+        self._woken.set()
 
     def _plan_of(self, records: BatchRecords, known: KnownVersion) -> CapturePlan:
         """Return the plan of a version's files, the same one while nothing about it changes."""
@@ -137,13 +137,14 @@ class Capture:
         """Write what was taken, for ever; nothing happens before there is something."""
         await self._woken.wait()
         while True:
+            await asyncio.sleep(GATHER_SECONDS)
             self._woken.clear()
             try:
                 await self.write()
             except Exception:  # Nothing else depends on this task, and it may be better later.
                 log.exception("capture_failed")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ROUND_SECONDS):
+                async with asyncio.timeout(IDLE_SECONDS):
                     await self._woken.wait()
 
     async def write(self) -> None:

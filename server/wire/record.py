@@ -16,6 +16,7 @@ Numbers are little-endian; text columns are a JSON list.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -120,6 +121,11 @@ class BatchRecords:
 def prediction_id(number: int, worker_tag: str) -> str:
     """Return the prediction id of a request that brought none."""
     return f"{number:x}-{worker_tag}"
+
+
+def prediction_ids(numbers: Sequence[int], worker_tag: str) -> list[str]:
+    """Return the ids of many such requests: a call for each would cost as much as all the rest."""
+    return [f"{number:x}-{worker_tag}" for number in numbers]
 
 
 def encode(records: BatchRecords) -> list[bytes | memoryview]:

@@ -17,7 +17,7 @@ def test_each_row_knows_its_request() -> None:
     found = row_columns(records)
 
     first = "500000000-cafecafe"
-    assert found.prediction_ids == [first, first, "500000002-cafecafe", "mine", "mine"]
+    assert found.prediction_ids.tolist() == [first, first, "500000002-cafecafe", "mine", "mine"]
     assert found.row.tolist() == [0, 1, 0, 128, 129]
     assert np.diff(found.at_us).tolist() == [0, 0, 1000, 0]
     assert found.is_pinned.tolist() == [False] * 5
@@ -49,7 +49,7 @@ def test_requests_are_found_again_in_rows(requests: list[list[int]]) -> None:
     assert found.is_pinned.tolist() == records.is_pinned[is_there].tolist()
     assert found.batches["rows"].tolist() == [sum(batch) for batch in requests if any(batch)]
     again = row_columns(found)
-    assert again.prediction_ids == columns.prediction_ids
+    assert again.prediction_ids.tolist() == columns.prediction_ids.tolist()
     np.testing.assert_array_equal(again.row, columns.row)
     np.testing.assert_array_equal(again.at_us, columns.at_us)
 
