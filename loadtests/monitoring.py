@@ -68,7 +68,7 @@ def in_turns(
 
 
 def _fold_ns(columns: int) -> float:
-    """Return a core's nanoseconds for a value that is taken in and counted, the least of some tries.
+    """Return a core's nanoseconds for a value that is taken in and counted: the least of tries.
 
     Rows come in blocks of 64, and are counted in four full slabs.
     """
