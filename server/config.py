@@ -88,7 +88,7 @@ class _Frozen(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         validate_default=True,
-        use_attribute_docstrings=True,
+        defer_build=True,  # Most processes are given what was checked, and need no validator.
     )
 
     @field_validator("*", mode="before")

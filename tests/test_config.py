@@ -106,12 +106,6 @@ def test_every_setting_is_a_flag_a_variable_and_a_key(name: str, file: Path) -> 
         assert {where for key, where in origins.items() if key != name} == {"default"}
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_says_what_it_is_for(name: str) -> None:
-    """The text stands in --help."""
-    assert Settings.model_fields[name].description
-
-
 def test_a_flag_wins_over_a_variable_and_a_variable_over_a_key(file: Path) -> None:
     """Setting by setting, not source by source."""
     file.write_text("port = 1\nworkers = 1\nmax_rows = 1\n")

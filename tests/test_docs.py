@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 import server
 from server.cli import app as program
+from server.cli.options import MEANINGS
 from server.config import NOT_SETTINGS, ModelSettings, Settings, load_settings
 from server.controlplane import app as control_app
 from server.controlplane import exposition
@@ -64,7 +65,7 @@ def test_a_setting_is_documented_as_it_is(name: str) -> None:
     assert in_code(row["Default"]) == ([str(field.default)] if str(field.default) else [])
     assert row["Allowed"] == allowed(name, field)
     meaning = row["Meaning"].replace("&lt;", "<").replace("&gt;", ">")
-    assert meaning == field.description
+    assert meaning == MEANINGS[name]
     note = re.search(r"\((\d+) ([KM])iB\)", row["Default"])
     assert (note is not None) == ("bytes" in name)
     if note is not None:

@@ -3,16 +3,46 @@
 Decides how a field of `Settings` looks as a flag.
 """
 
+import ast
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import typer
 
+from server import config
 from server.config import ENV_PREFIX, ModelSettings, Settings
 
 _PANELS = {"model": "Serving (all models; model.toml sets them for one)", "server": "Server"}
+
+
+def _meanings() -> dict[str, str]:
+    """Return what stands below each setting in its class.
+
+    Pydantic could keep it with the field, but would read the file in each process and at each
+    start, and only the help needs it.
+    """
+    classes = [
+        node
+        for node in ast.parse(inspect.getsource(config)).body
+        if isinstance(node, ast.ClassDef) and node.name in ("ModelSettings", "Settings")
+    ]
+    return {
+        setting.target.id: inspect.cleandoc(text.value.value)
+        for one in classes
+        for setting, text in pairwise(one.body)
+        if isinstance(setting, ast.AnnAssign)
+        and isinstance(setting.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+MEANINGS = _meanings()
+"""What each setting is for."""
 
 
 def flag(name: str) -> str:
@@ -58,8 +88,7 @@ def _option(name: str) -> Any:
 
 def setting_help(name: str) -> str:
     """Return what a setting is for, its variable and its default."""
-    description = Settings.model_fields[name].description
-    return f"{description} [{ENV_PREFIX}{name.upper()}; default {_default(name)}]"
+    return f"{MEANINGS[name]} [{ENV_PREFIX}{name.upper()}; default {_default(name)}]"
 
 
 def _default(name: str) -> str:

@@ -36,9 +36,7 @@ Seconds = Annotated[float, Field(ge=0.0, le=366 * DAY_SECONDS)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DisagreementGate(_Table):

@@ -47,7 +47,15 @@ def encode_charter(charter: Charter) -> bytes:
 def decode_charter(line: bytes) -> Charter:
     """Read a charter."""
     value = orjson.loads(line)
-    return Charter(**{**value, "settings": Settings(**value["settings"])})
+    # The supervisor has checked them, and a validator for all of them is slow to build.
+    settings = {name: _restored(name, one) for name, one in value["settings"].items()}
+    return Charter(**{**value, "settings": Settings.model_construct(**settings)})
+
+
+def _restored(name: str, value: Any) -> Any:
+    """Return the value of a setting from its form in JSON."""
+    kind = Settings.model_fields[name].annotation
+    return kind(value) if isinstance(kind, type) else value  # A Literal is text.
 
 
 BEAT = b"{}\n"

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from server.cli.options import flag, setting_help, with_settings
+from server.cli.options import MEANINGS, flag, setting_help, with_settings
 from server.config import Settings
 
 OWN = typer.Option(None, "--own")
@@ -64,3 +64,10 @@ def test_a_flag_shows_what_it_takes(app: typer.Typer) -> None:
         "│ --version-policy TEXT ",
     ):
         assert any(line.startswith(start) for line in lines)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_is_for(name: str) -> None:
+    """A sentence stands below it, and in --help."""
+    assert MEANINGS[name].endswith(".")
+    assert MEANINGS[name] in setting_help(name)
