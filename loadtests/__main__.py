@@ -9,6 +9,7 @@ from typing import Any
 
 from loadtests import (
     bench_models,
+    capture,
     feedback,
     footprint,
     kills,
@@ -52,6 +53,7 @@ def _add_measurements(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         ("loading", "p99 of one model while another one loads", loading.measure, {"rounds": 5}),
         ("monitoring", "what counting costs", monitoring.measure, {"rounds": 6, "seconds": 4}),
         ("feedback", "what labels cost", feedback.measure, {"rounds": 6, "seconds": 4}),
+        ("capture", "what captured rows cost", capture.measure, {"rounds": 6, "seconds": 4}),
         ("shadow", "p99 beside shadows, bad ones too", shadow.measure, {"rounds": 5, "seconds": 8}),
         ("footprint", "start, memory, scrape", footprint.measure, {}),
     ):
