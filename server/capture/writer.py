@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import structlog
 
 from server.capture.arrow import WrongShape, batch_of, schema_of
 from server.capture.columns import MODEL_VERSION, CapturePlan, Form
 from server.capture.rows import Taken, chosen
+from server.logs import log
 
 FILE_BYTES = 64 << 20
 FILE_SECONDS = 600.0
@@ -44,8 +44,6 @@ MAX_SHARE = 8
 DIGEST_CHARACTERS = 12
 SUFFIX, PARTIAL = ".parquet", ".partial"
 _OWN_FILE = re.compile(r"\d{8}T\d{6}\.\d{6}Z(-\d+)?\.parquet")
-
-log = structlog.get_logger()
 
 
 class FileKey(NamedTuple):
@@ -217,12 +215,16 @@ class _OpenFile:
         self._waiting_rows = self._waiting_bytes = 0
         self._partial = path.with_name(f".{path.name}{PARTIAL}")
         self._sink = pa.OSFile(str(self._partial), "wb")
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            self.schema,
-            compression="zstd",
-            use_dictionary=[MODEL_VERSION, *_text_columns(plan)],
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self._sink,
+                self.schema,
+                compression="zstd",
+                use_dictionary=[MODEL_VERSION, *_text_columns(plan)],
+            )
+        except OSError:
+            self._let_go(self._sink)
+            raise
 
     @property
     def size_bytes(self) -> int:
@@ -259,7 +261,10 @@ class _OpenFile:
 
     def give_up(self) -> None:
         """Let go of it and of what is on the disk."""
-        for part in (self._writer, self._sink):
+        self._let_go(self._writer, self._sink)
+
+    def _let_go(self, *parts: Any) -> None:
+        for part in parts:
             with contextlib.suppress(OSError, pa.ArrowException):
                 part.close()
         with contextlib.suppress(OSError):

@@ -14,8 +14,9 @@ from server.cli.drift_table import sparkline
 from server.cli.plain import plain
 from server.release.evidence import AGREEING, Kind
 
-SHOWN_SAMPLES = 3
-"""Of each kind."""
+SHOWN_SAMPLES = 2
+"""Of each kind, the worst first."""
+_KINDS = [kind.value for kind in Kind]
 _BARS = 40
 _VERDICTS = {"pass": "green", "fail": "bold red"}
 
@@ -109,7 +110,7 @@ def _verdict(verdict: str, width: int = 0) -> str:
 def _samples(samples: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a few rows of each kind that were answered differently."""
     shown: dict[str, int] = {}
-    for sample in samples:
+    for sample in sorted(samples, key=lambda one: _KINDS.index(one["kind"]), reverse=True):
         kind = sample["kind"]
         shown[kind] = shown.get(kind, 0) + 1
         if shown[kind] > SHOWN_SAMPLES:

@@ -219,6 +219,15 @@ def test_a_file_that_cannot_grow_is_given_up(tmp_path: Path) -> None:
     assert not partial(tmp_path)
 
 
+def test_a_file_that_cannot_begin_leaves_nothing(tmp_path: Path) -> None:
+    """The disk takes its name, and not one byte of it."""
+    done = run(LIMITED.replace("100_000, 100_000", "0, 0"), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, {"disk": 2}, 0, {"disk": 2}]
+    assert not partial(tmp_path)
+
+
 def test_rows_that_are_not_as_declared_cost_themselves_only(tmp_path: Path) -> None:
     """Their batches are counted, and others go on."""
     files = CaptureWriter(tmp_path, ROOM)

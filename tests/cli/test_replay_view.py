@@ -42,7 +42,7 @@ def test_nothing_that_was_not_seen_is_shown() -> None:
 
 
 def test_counts_scores_and_samples_are_shown() -> None:
-    """Kinds by their names, scores as lines, at most three samples of a kind."""
+    """Kinds by their names, scores as lines, at most two samples of a kind, the worst first."""
     evidence = ShadowEvidence.from_json(DOCUMENT["evidence"])
     evidence.pairs.update({"same": 3, "label_flip": 1})
     evidence.rows.update({"same": 6, "label_flip": 2})
@@ -57,7 +57,8 @@ def test_counts_scores_and_samples_are_shown() -> None:
         "live": {"y": [0]},
         "candidate": {"y": [1]},
     }
-    shown = lines(evidence=evidence.to_json(), samples=[sample] * 5, left_out={"age": []})
+    nan = {**sample, "kind": "nan"}
+    shown = lines(evidence=evidence.to_json(), samples=[sample] * 3 + [nan], left_out={"age": []})
 
     assert shown[2] == "left out of the rows: age"
     assert shown[4:7] == [
@@ -69,5 +70,9 @@ def test_counts_scores_and_samples_are_shown() -> None:
     assert f"  live       █{'▁' * 39}" in shown
     assert f"  candidate  {'▁' * 39}▅" in shown
     assert "processor time a row: 20.0 µs, the live version 10.0 µs" in shown
-    assert shown.count("label flip  a[b] row 3") == 3
+    assert [line for line in shown if "a[b]" in line] == [
+        "nan  a[b] row 3",
+        "label flip  a[b] row 3",
+        "label flip  a[b] row 3",
+    ]
     assert '  inputs     {"x": [1, "[red]"]}' in shown
