@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import structlog
 
 from server.errors import StateNotSaved
-
-log = structlog.get_logger()
+from server.logs import log
 
 
 @dataclass(slots=True)

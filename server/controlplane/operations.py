@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-import structlog
 
 from server.config import Settings
 from server.controlplane.catalog import Catalog
@@ -27,9 +26,8 @@ from server.errors import (
     ModelNotFound,
     VersionNotFound,
 )
+from server.logs import log
 from server.repository.model_settings import override_from_config
-
-log = structlog.get_logger()
 
 
 class Operations:

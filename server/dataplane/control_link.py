@@ -10,11 +10,8 @@ Lifetime: `run` is one task for the life of the worker.
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
-
+from server.logs import log
 from server.wire.frames import MAX_PAYLOAD_BYTES, FrameReader, Kind, frame
-
-log = structlog.get_logger()
 
 MAX_PENDING_BYTES = 4 << 20
 """Bytes that may wait in the socket; beyond it, messages that may be dropped are."""
