@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests that only compute, two at a time. All others wait for processes and clocks, and run alone.
 COMPUTING := $(addprefix tests/,loadtests monitoring protocol reference statistics test_tidy.py)
+# Where Python is told to write no byte code, each process would compile the program for itself.
+COMPILE := $(BIN)/python -m compileall -q server
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help install serve test explore fix lock clean
@@ -17,6 +19,7 @@ serve: install ## Serve the example models on 127.0.0.1:8000 (predictions) and :
 
 test: $(VENV)/installed-dev ## Check style and types, then run every test
 	@.ci/programs
+	@$(COMPILE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,12 +38,14 @@ lock: $(VENV)/installed-dev ## Renew both lock files from pyproject.toml
 
 clean: ## Remove everything that the other tasks made
 	rm -rf $(VENV) .tidegate .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find server -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.lock pyproject.toml .ci/python
 	@echo "tidegate: installing into $(VENV) (about half a minute the first time)" >&2
 	@python=$$(.ci/python) && $$python -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
