@@ -17,7 +17,9 @@ from starlette.routing import BaseRoute, Route
 
 from server.controlplane.release_calls import (
     CALLS,
+    STOP_PARAMETERS,
     Headers,
+    check_parameters,
     read_call,
     read_flag,
     read_limit,
@@ -72,15 +74,15 @@ class ReleaseApp:
 
     async def call(self, name: str, request: Request) -> Response:
         """Change a release."""
+        check_parameters(request.query_params)
         return await self._change(name, request, await read_body(request, MAX_BODY_BYTES))
 
     async def stop(self, name: str, request: Request) -> Response:
         """End a shadow, named by the query, or the canary."""
+        check_parameters(request.query_params, STOP_PARAMETERS)
         members: dict[str, str | bool] = {"stop": True}
         members |= {
-            key: value
-            for key, value in request.query_params.items()
-            if key in ("version", "reason", "actor")
+            key: value for key, value in request.query_params.items() if key in STOP_PARAMETERS
         }
         return await self._change(name, request, orjson.dumps(members))
 

@@ -8,7 +8,7 @@ Does not know which versions there are, nor what follows. Pure.
 import difflib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ _MEMBERS: Mapping[str, frozenset[str]] = {
     "resume": _COMMON,
 }
 CALLS = tuple(_MEMBERS)
+STOP_PARAMETERS = frozenset({"version", "reason", "actor"})
+"""What a query says of a candidate that is to end, where others have a body."""
 """Names of the calls, as they stand in paths and on the command line."""
 
 
@@ -84,6 +86,23 @@ def read_call(model: str, name: str, body: bytes, headers: Headers) -> Call:
         _key(model, name, members, headers.idempotency_key) if not is_dry_run else None,
         is_dry_run,
     )
+
+
+def check_parameters(names: Iterable[str], known: frozenset[str] = frozenset()) -> None:
+    """See that a change has no parameter but `dry_run` and those `known`.
+
+    One that is misspelt must not be passed over: the change would be made, and not tried.
+
+    Raises:
+        InvalidRequest: it has.
+
+    """
+    expected = known | {"dry_run"}
+    for name in names:
+        if name not in expected:
+            raise InvalidRequest(
+                f"'{name[:64]}' is no parameter of this call; {', '.join(sorted(expected))}"
+            )
 
 
 def read_limit(value: str | None, name: str, default: int) -> int:

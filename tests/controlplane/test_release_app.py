@@ -152,3 +152,20 @@ def test_a_dry_run_and_a_repeated_call_change_nothing(repository: Path) -> None:
         assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
 
     play(repository, scenario)
+
+
+def test_a_parameter_that_is_not_known_changes_nothing(repository: Path) -> None:
+    """A misspelt `dry_run` must not make the change that was only to be tried."""
+
+    async def scenario(client: httpx.AsyncClient, _: Control) -> None:
+        words = "'dryrun' is no parameter of this call; dry_run"
+        promote = await client.post("/promote?dryrun=1", json={"version": "1", "reason": "x"})
+        assert (promote.status_code, promote.json()["error"]) == (400, words)
+        stop = await client.delete("/shadow?version=1&dryrun=1")
+        assert (stop.status_code, stop.json()["error"]) == (
+            400,
+            f"{words[:-7]}actor, dry_run, reason, version",
+        )
+        assert (await client.get(RELEASE)).json()["generation"] == 1
+
+    play(repository, scenario)
