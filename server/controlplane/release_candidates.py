@@ -101,10 +101,14 @@ def _incompatible(model: KnownModel, version: str, route: ReleaseRoute) -> tuple
     """Say how a version's tensors differ from the live one's in ways that break callers.
 
     A version whose files have broken since it was checked has no tensors that are known; it is
-    served as it was, so there is nothing to be said against it.
+    served as it was, so there is nothing to be said against it. Against others, there is.
     """
     live = model.versions.get(route.live or "")
     verdict = model.versions[version].verdict
-    if live is None or live.verdict is None or verdict is None:
+    if live is None or version == route.live:
+        return ()
+    if live.verdict is None and live.error:
+        return (f"it cannot be held to the tensors of version '{route.live}', whose files changed",)
+    if live.verdict is None or verdict is None:
         return ()
     return difference(live.verdict.signature, verdict.signature).problems

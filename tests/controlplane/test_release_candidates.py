@@ -98,6 +98,19 @@ def test_tensors_are_held_to_those_of_the_live_version() -> None:
     assert facts(model).incompatible == ("input 'x' is called 'z'",)
 
 
+def test_nothing_fits_a_live_version_whose_files_have_changed() -> None:
+    """After a restart it is served from its copy, and its tensors are not known: callers may break.
+
+    It has nothing against itself.
+    """
+    model = known("m", v1="aa", v2="bb")
+    model.versions["1"].error = "version '1' is live, with other files"
+
+    words = "it cannot be held to the tensors of version '1', whose files changed"
+    assert facts(model).incompatible == (words,)
+    assert facts(model, "1").incompatible == ()
+
+
 def test_there_is_a_way_back_to_what_can_be_served() -> None:
     """A previous version that is broken or gone is no help, and its fault is told."""
     model = known("m", v1="aa", v2="bb")
