@@ -2,7 +2,8 @@
 
 Decides how long a check may take and what it means when the checking process dies. A process
 checks one version at a time and stays for the next one while there is work, because starting it
-costs more than checking a small model; there are two, because a model may hang.
+costs more than checking a small model. Others are started when a version keeps it for a while: a
+model may be slow, or hang.
 
 Concurrency: event loop only; `verify` calls wait for each other.
 Lifetime: the process ends when idle for a while, when it hangs, and with control.
@@ -22,6 +23,8 @@ from server.machine import how_it_ended
 from server.repository.verdict import Verdict, VerificationOrder
 
 _IDLE_SECONDS = 5.0
+_PATIENCE_SECONDS = 2.0
+"""How long a version waits for a process that runs before another one is started for it."""
 _MAX_LINE_BYTES = 16 << 20
 
 
@@ -115,21 +118,43 @@ class Verifier:
 
 
 class Verifiers:
-    """A few checking processes, so that a version that hangs does not hold up all others."""
+    """A few checking processes, so that a version that hangs does not hold up all others.
 
-    def __init__(self, number: int, timeout_seconds: float) -> None:
+    One does for most repositories, and each takes a quarter of a second of processor time to start,
+    while the gateway itself does: another is there only when versions have waited for it.
+    """
+
+    def __init__(
+        self, number: int, timeout_seconds: float, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> None:
         self._all = [Verifier(timeout_seconds) for _ in range(number)]
-        self._idle = list(self._all)
-        self._free = asyncio.Semaphore(number)
+        self._patience_seconds = patience_seconds
+        self._unused = self._all[1:]
+        self._idle = self._all[:1]
+        self._free = asyncio.Semaphore(len(self._idle))
 
     async def verify(self, order: VerificationOrder) -> Verdict:
         """Check a version, in the process that was used last; see `Verifier.verify`."""
-        async with self._free:
-            verifier = self._idle.pop()
+        verifier = await self._take()
+        try:
+            return await verifier.verify(order)
+        finally:
+            self._idle.append(verifier)
+            self._free.release()
+
+    async def _take(self) -> Verifier:
+        """Wait for a process, or for long enough to take one that was not used before."""
+        if self._unused:
             try:
-                return await verifier.verify(order)
-            finally:
-                self._idle.append(verifier)
+                async with asyncio.timeout(self._patience_seconds):
+                    await self._free.acquire()
+            except TimeoutError:
+                if self._unused:
+                    return self._unused.pop()
+            else:
+                return self._idle.pop()
+        await self._free.acquire()
+        return self._idle.pop()
 
     async def close(self) -> None:
         """Let go of all processes."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -96,12 +96,12 @@ def test_checks_asked_for_at_once_are_made_one_by_one(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_slow_to_check_does_not_hold_up_the_next_one(tmp_path: Path) -> None:
-    """Two processes check side by side; a model that hangs costs one of them."""
+    """Another process takes over from one that is kept; a model that hangs costs one of them."""
     slow = _order(tmp_path, models.slow(steps=3000), "slow")
     good = _order(tmp_path, models.affine(), "good")
 
     async def check() -> None:
-        verifiers = Verifiers(2, 60.0)
+        verifiers = Verifiers(2, 60.0, patience_seconds=0.1)
         hanging = asyncio.create_task(verifiers.verify(slow))
         try:
             for _ in range(2):
@@ -113,3 +113,29 @@ def test_a_model_that_is_slow_to_check_does_not_hold_up_the_next_one(tmp_path: P
             await verifiers.close()
 
     asyncio.run(check())
+
+
+def test_versions_that_are_quick_to_check_share_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Starting another one would take longer than checking them all."""
+    orders = [_order(tmp_path, models.affine(), f"model-{number}") for number in range(4)]
+    started = []
+    real = asyncio.create_subprocess_exec
+
+    async def start(*command: Any, **options: Any) -> asyncio.subprocess.Process:
+        started.append(command)
+        return await real(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+
+    async def check() -> None:
+        verifiers = Verifiers(2, 60.0, patience_seconds=60.0)
+        try:
+            verdicts = await asyncio.gather(*map(verifiers.verify, orders))
+        finally:
+            await verifiers.close()
+        assert all(verdict.is_batched for verdict in verdicts)
+
+    asyncio.run(check())
+    assert len(started) == 1
