@@ -145,8 +145,8 @@ class Releases:
                 self._routes[model] = route
         for model, route in self._routes.items():
             before = stored.get(model) or ReleaseRoute(model)
-            if route.generation > before.generation:
-                reason = "found in the desired state: the store could not be written then"
+            if route.generation > before.generation and model not in self.last:  # Else it waits.
+                reason = "found in the desired state; the store did not have it"
                 change = Change("recover", before, route, self._clock(), SYSTEM, reason)
                 self._keeper.later(replace(change, must_follow=False))
         self.go_on_without()

@@ -257,3 +257,21 @@ def test_the_higher_generation_is_the_truth_at_the_start(tmp_path: Path) -> None
             assert await bench.history("ahead") == [("recover", "system", 5)]
 
     asyncio.run(main())
+
+
+def test_a_roll_back_before_the_store_is_read_is_written_once(tmp_path: Path) -> None:
+    """It is on its way to the store: to find it in place there is nothing to recover."""
+
+    async def main() -> None:
+        async with release_bench(tmp_path, three_versions()) as bench:
+            stored = ReleaseRoute("m", 4, "2", "bb", previous="1", previous_digest="aa")
+            bench.releases.take_saved([stored])
+            made = bench.releases.change_now("m", ROLLBACK, ANN)
+            bench.releases.take_stored({"m": stored})
+
+            assert await bench.keeper.written(made, 10)
+            assert bench.keeper.unwritten == 0
+            assert await bench.history("m") == [("rollback", "ann", 5)]
+            assert bench.releases.route("m") == made.after
+
+    asyncio.run(main())
