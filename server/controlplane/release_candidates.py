@@ -8,7 +8,7 @@ Concurrency: event loop only.
 from collections.abc import Sequence
 
 from server.controlplane.fleet import Fleet
-from server.controlplane.known import KnownModel
+from server.controlplane.known import KnownModel, KnownVersion
 from server.errors import ReleaseRefused, VersionNotFound
 from server.release.candidate import Candidate
 from server.release.compatible import difference
@@ -46,11 +46,14 @@ def candidate(
 def check_way_back(model: KnownModel, route: ReleaseRoute, fleet: Fleet) -> None:
     """See that the previous version can be served: what cannot would be taken back at once.
 
+    While control starts, nobody has looked at its files again yet, and it is loaded all the same.
+
     Raises:
         ReleaseRefused: it cannot.
 
     """
-    if route.previous is None:
+    known = model.versions.get(route.previous or "")
+    if route.previous is None or (known is not None and _is_awaited(model, known)):
         return
     try:
         problem = candidate(model, route.previous, route, fleet).problem
@@ -83,6 +86,11 @@ def other_files(
         if name == version and named != digest:
             return f"version '{version}' is {part}, with other files"
     return ""
+
+
+def _is_awaited(model: KnownModel, known: KnownVersion) -> bool:
+    """Whether all that is to be said against a version is that it was not checked yet."""
+    return known.plan is None and not (known.error or model.setup_error or model.is_unloaded)
 
 
 def _problem(model: KnownModel, version: str) -> str:

@@ -126,6 +126,20 @@ def test_there_is_a_way_back_to_what_can_be_served() -> None:
         check_way_back(model, replace(route, previous="3"), fleet)
 
 
+@pytest.mark.parametrize("wait", [_check, _find])
+def test_there_is_a_way_back_while_control_starts(wait: Callable[[KnownModel], None]) -> None:
+    """What was live before has been served: that it is not checked anew yet says nothing of it."""
+    model = known("m", v1="aa", v2="bb")
+    fleet = FullFleet({"m": model})
+    route = replace(LIVE, previous="2", previous_digest="bb")
+    wait(model)
+    check_way_back(model, route, fleet)
+
+    model.is_unloaded = True
+    with pytest.raises(ReleaseRefused, match="the model was unloaded by an operator"):
+        check_way_back(model, route, fleet)
+
+
 def test_files_that_a_release_names_are_not_replaced_under_their_number() -> None:
     """What was promoted is what answers; new files need a new number, unless all that is new may.
 
