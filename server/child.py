@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 
+import structlog
 import uvloop
 
 from server.logs import configure_logs
@@ -24,6 +25,8 @@ from server.wire import channel
 from server.wire.channel import Charter
 
 BEAT_SECONDS = 0.25
+
+log = structlog.get_logger()
 
 
 class Channel:

@@ -20,13 +20,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from server import ports
 from server.config import Settings
-from server.logs import log
 from server.machine import how_it_ended
 from server.supervision import is_stuck, restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
+
+log = structlog.get_logger()
 
 _EXIT_CUT_OFF = 3
 _GOOD_ENDS = (0, -signal.SIGTERM)

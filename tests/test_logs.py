@@ -13,10 +13,11 @@ except ZeroDivisionError:
     log.exception("broken")
 """
 PROLOGUE = """
-import asyncio, logging, os, warnings
+import asyncio, logging, os, structlog, warnings
 from pathlib import Path
 from server.config import Settings
-from server.logs import configure_logs, log
+from server.logs import configure_logs
+log = structlog.get_logger()
 configure_logs(Settings(**{settings}), "worker-0")
 library = logging.getLogger("uvicorn.error")
 """
@@ -82,6 +83,7 @@ def test_lines_below_the_level_are_not_written() -> None:
     program = """
 for level in ("debug", "info", "warning", "error"):
     configure_logs(Settings(log_format="json", log_level=level), level)
+    log = structlog.get_logger()
     log.debug("x"); log.info("x"); log.warning("x"); log.error("x")
 """
     written = [(line["process"], line["level"]) for line in logged(program)]
@@ -170,34 +172,3 @@ def test_auto_writes_text_to_a_terminal() -> None:
     assert b"\x1b[" in answer.stdout
     assert b"loaded" in answer.stdout
     assert b"{" not in answer.stdout
-
-
-def test_what_an_exception_came_from_is_told_too() -> None:
-    """Causes, those in groups and those that cannot say what they are."""
-    (line,) = logged(
-        "class Mute(Exception):\n"
-        "    def __str__(self):\n"
-        "        raise RuntimeError\n"
-        "try:\n"
-        "    try:\n"
-        "        raise Mute\n"
-        "    except Mute as mute:\n"
-        "        raise ExceptionGroup('two', [ValueError('a'), KeyError('b')]) from mute\n"
-        "except ExceptionGroup:\n"
-        "    log.exception('broken')\n"
-    )
-
-    group, cause = line["exception"]
-    assert group["exc_type"] == "ExceptionGroup"
-    assert [one["exc_value"] for (one,) in group["exceptions"]] == ["a", "'b'"]
-    assert (cause["exc_type"], cause["exc_value"]) == ("Mute", "<it cannot be written>")
-    assert cause["frames"][0]["name"] == "<module>"
-
-
-def test_a_line_of_text_stays_one_line() -> None:
-    """Whatever a caller sends, nothing in it looks like a line of its own."""
-    (line,) = stderr_of("log.warning('refused\\nx', value='a\\nb', name='c d')", log_format="text")
-
-    assert "'refused\\nx'" in line
-    assert "value='a\\nb'" in line
-    assert "name='c d'" in line

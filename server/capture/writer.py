@@ -25,11 +25,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 
 from server.capture.arrow import WrongShape, batch_of, schema_of
 from server.capture.columns import MODEL_VERSION, CapturePlan, Form
 from server.capture.rows import Taken, chosen
-from server.logs import log
+
+log = structlog.get_logger()
 
 FILE_BYTES = 64 << 20
 FILE_SECONDS = 600.0

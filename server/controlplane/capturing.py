@@ -17,13 +17,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from server.capture.columns import CapturePlan
 from server.capture.rows import Taken
 from server.config import Settings
 from server.controlplane.known import KnownModel, KnownVersion
-from server.logs import log
 from server.release.route import ALL_BP
 from server.wire.record import BatchRecords, Content
 
@@ -38,6 +38,8 @@ IDLE_SECONDS = 10.0
 
 REASONS = ("queue_full", "disk", "failed", "not_whole", "unchecked", "not_installed")
 """Why drawn batches are dropped."""
+
+log = structlog.get_logger()
 
 
 def is_installed() -> bool:

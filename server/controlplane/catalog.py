@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import structlog
 import watchfiles
 
 from server.config import ModelSettings, Settings
@@ -19,10 +20,11 @@ from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.known import KnownModel, KnownVersion
 from server.errors import ModelInvalid
-from server.logs import log
 from server.repository.layout import ModelFolder, VersionFolder, scan, scan_model
 from server.repository.model_settings import read_setup
 from server.repository.staging import StillChanging
+
+log = structlog.get_logger()
 
 _RETRY_SECONDS = 0.2
 

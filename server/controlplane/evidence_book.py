@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.monitoring.joining import Pairs
 from server.monitoring.realised_figures import PairedCounts
 from server.release.canary_evidence import CanaryEvidence, Requests
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from server.store.database import Connection
 
 KEEP_SECONDS = 90 * 86_400.0
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)

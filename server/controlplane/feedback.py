@@ -19,13 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import structlog
+
 from server.config import Settings
 from server.controlplane import feedback_work
 from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
 from server.errors import FeedbackBusy, StoreUnavailable
-from server.logs import log
 from server.monitoring.joining import Pairs, Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
@@ -44,6 +45,8 @@ FLUSH_ROWS = 32_768
 """Rows of one version that are written at once."""
 TIDY_SECONDS = 30.0
 DAY_SECONDS = 86_400
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)

@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.logs import log
+import structlog
+
 from server.wire import status
 from server.wire.frames import FrameReader, Kind, frame
 from server.wire.status import Failure, Hello, Status
+
+log = structlog.get_logger()
 
 
 class Listener(Protocol):

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from server.errors import StateNotSaved
-from server.logs import log
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from prometheus_client.metrics_core import Metric
 
 from server.config import Settings
@@ -29,7 +30,6 @@ from server.controlplane.monitor_metrics import MonitorSources
 from server.controlplane.monitor_report import drift_report
 from server.controlplane.watched import Watched
 from server.errors import MonitoringOff, VersionNotFound
-from server.logs import log
 from server.monitoring.cohorts import Baseline, baseline_of
 from server.monitoring.drift import Limits, Reading
 from server.monitoring.fitting import differences
@@ -41,6 +41,8 @@ from server.monitoring.self_reference import SelfReference
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.record import BatchRecords, Content
+
+log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import structlog
+
 from server.controlplane import monitor_store, self_references
 from server.controlplane.monitor_store import Batch, Evidence, LoggedEvent
 from server.controlplane.watched import Watched
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert
 from server.monitoring.drift import Key as ColumnKey
 from server.monitoring.observer import Observer
@@ -25,6 +26,8 @@ from server.statistics.window import Cell
 from server.store.database import Store
 from server.store.keys import AlertKey, Subject
 from server.wire.desired import ModelPlan
+
+log = structlog.get_logger()
 
 MAX_LOGGED = 1000
 """Changes of alerts that wait for the store; beyond it, the oldest are only in the log."""

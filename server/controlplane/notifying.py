@@ -20,9 +20,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import structlog
+
 from server.config import Settings
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.monitoring.notifier import (
     CONTENT_TYPE,
     Failure,
@@ -42,6 +43,8 @@ LOOK_SECONDS = 30.0
 """Between two looks into the outbox when nobody wakes us, and after a fault of the store."""
 MAX_HEAD_BYTES = 16 * 1024
 MAX_RETRY_AFTER_DIGITS = 9
+
+log = structlog.get_logger()
 
 
 OUTCOMES = ("ok", "failed", "given_up")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import structlog
 
 from server.config import Settings
 from server.controlplane.catalog import Catalog
@@ -26,8 +27,9 @@ from server.errors import (
     ModelNotFound,
     VersionNotFound,
 )
-from server.logs import log
 from server.repository.model_settings import override_from_config
+
+log = structlog.get_logger()
 
 
 class Operations:

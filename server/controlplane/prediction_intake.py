@@ -10,9 +10,10 @@ Lifetime: that of control; a version is forgotten when it is not loaded any more
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from server.controlplane.kept_predictions import Keeping, Standing
 from server.controlplane.known import KnownModel, KnownVersion
-from server.logs import log
 from server.monitoring.kept_answers import plan_answers
 from server.monitoring.locating import Version
 from server.monitoring.prediction_blocks import PredictionBlock
@@ -21,6 +22,8 @@ from server.wire.record import BatchRecords, Content
 
 MAX_TRIES = 20
 """Records whose answers are looked at to learn what kind of answers a version gives."""
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 
 import orjson
+import structlog
 import uvicorn
 from prometheus_client.metrics_core import Metric
 
@@ -48,6 +49,8 @@ from server.http.port import HttpPort
 from server.store.database import Store
 from server.wire import record, shadow
 from server.wire.channel import Charter
+
+log = structlog.get_logger()
 
 TIDY_SECONDS = 30.0
 MONITOR_WAIT_SECONDS = 30.0

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import structlog
+
 from server.controlplane.evidence_book import EvidenceBook, live_epoch
 from server.controlplane.release_judge import Judge
 from server.controlplane.releases import Releases, Wish
 from server.controlplane.routed_counts import RoutedCounts, slow_seconds
 from server.errors import ReleaseRefused, StaleGeneration, StoreUnavailable, TidegateError
-from server.logs import log
 from server.release.actions import AUTOMATIC, Verb
 from server.release.automatic import Decision, next_decision
 from server.release.canary_evidence import Requests
@@ -30,6 +31,8 @@ from server.release.route import Canary, ReleaseRoute
 from server.store.keys import EvidenceKey
 from server.wire.status import Status
 from server.wire.tally import Routed, Tally
+
+log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 FLUSH_SECONDS = 5.0

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
+import structlog
 
 from server.errors import StaleGeneration, StoreUnavailable
-from server.logs import log
 from server.release.change import Change
 from server.release.route import ReleaseRoute, from_json, to_json
 from server.store.database import Store
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 1000
 RETRY_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)

@@ -11,17 +11,20 @@ import asyncio
 import time
 from pathlib import Path
 
+import structlog
+
 from server.controlplane.catalog import Guard
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import other_files
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.store import sqlite_file
 
 PATIENCE_SECONDS = 10.0
 RETRY_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 async def read(releases: Releases, keeper: ReleaseKeeper, state_dir: Path) -> None:

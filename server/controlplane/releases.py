@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import candidate, check_way_back
@@ -27,7 +29,6 @@ from server.errors import (
     StaleGeneration,
     StoreUnavailable,
 )
-from server.logs import log
 from server.release.actions import (
     NEEDS_CANDIDATE,
     Action,
@@ -43,6 +44,8 @@ from server.release.route import ReleaseRoute
 from server.release.transitions import expect
 from server.repository.policy import SYSTEM
 from server.store.keys import IdempotencyKey
+
+log = structlog.get_logger()
 
 IN_A_HURRY = frozenset({Verb.ROLLBACK, Verb.FALL_BACK, Verb.SET_LIVE})
 """Changes that are put in place before they are written."""

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import structlog
+
 from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import write_whole
 from server.controlplane.known import KnownModel, with_release
 from server.controlplane.releases import Releases, Wish
 from server.errors import TidegateError
-from server.logs import log
 from server.release.actions import Action, Verb
 from server.repository.policy import (
     NO_ROUTE,
@@ -38,6 +39,8 @@ from server.repository.policy import (
 )
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
+
+log = structlog.get_logger()
 
 WRITE_PATIENCE_SECONDS = 0.25
 """How long workers wait for the disk before they are told all the same."""

@@ -11,13 +11,16 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+import structlog
+
 from server.controlplane.intents import write_whole
 from server.errors import ProfileInvalid
-from server.logs import log
 from server.monitoring.profile import Profile
 from server.monitoring.profile_reading import read_profile
 
 FOLDER = "self-references"
+
+log = structlog.get_logger()
 
 
 def _path(state_dir: Path, model: str, version: str, digest: str) -> Path:

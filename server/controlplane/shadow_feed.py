@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import structlog
 
 from server.config import Settings
 from server.controlplane.known import KnownModel
@@ -26,7 +27,6 @@ from server.controlplane.shadow_findings import Findings
 from server.controlplane.shadow_link import ShadowLink
 from server.controlplane.shadow_plans import Key, Target, Targets, plans_of, targets_of
 from server.controlplane.shadow_throttle import Measured, Throttle
-from server.logs import log
 from server.release.evidence import Kind as PairKind
 from server.release.evidence import ShadowEvidence
 from server.release.mismatches import Mismatch, kept
@@ -36,6 +36,8 @@ from server.wire import record, shadow
 from server.wire.frames import Kind
 from server.wire.record import BatchRecords, Content
 from server.wire.shadow import Run, ShadowStatus
+
+log = structlog.get_logger()
 
 FLUSH_SECONDS = 0.5
 MAX_MIRROR_BYTES = 8 << 20

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from server.errors import ModelInvalid
 from server.machine import how_it_ended
 from server.repository.verdict import Verdict, VerificationOrder
+
+log = structlog.get_logger()
 
 _IDLE_SECONDS = 5.0
 _PATIENCE_SECONDS = 2.0

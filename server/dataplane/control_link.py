@@ -10,8 +10,11 @@ Lifetime: `run` is one task for the life of the worker.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from server.logs import log
+import structlog
+
 from server.wire.frames import MAX_PAYLOAD_BYTES, FrameReader, Kind, frame
+
+log = structlog.get_logger()
 
 MAX_PENDING_BYTES = 4 << 20
 """Bytes that may wait in the socket; beyond it, messages that may be dropped are."""

@@ -14,17 +14,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import structlog
+
 from server.dataplane.moving import move_waiting
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion, VersionName
 from server.engine.session import Session
 from server.errors import ModelInvalid, TidegateError
-from server.logs import log
 from server.machine import give_memory_back
 from server.repository import samples
 from server.wire.desired import DesiredState, VersionPlan
 from server.wire.status import Failure
+
+log = structlog.get_logger()
 
 
 class Loader:

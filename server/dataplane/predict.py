@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import structlog
+
 from server.config import Settings
 from server.dataplane.batch_columns import OK, OWN_ID
 from server.dataplane.call import Call
@@ -20,13 +22,14 @@ from server.dataplane.targets import Target
 from server.engine.admission import Budget
 from server.engine.batcher import FinishedBatch
 from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
-from server.logs import log
 from server.protocol import v2
 from server.protocol.answers import BatchOutputs
 from server.protocol.contract import Contract
 from server.protocol.errors import INTERNAL_TEXT
 from server.protocol.infer_request import InferRequest
 from server.protocol.request_headers import InferHeaders
+
+log = structlog.get_logger()
 
 Decode = Callable[[bytes, int | None, Contract], InferRequest]
 """From a body, and the length of its JSON part if that was given, to a request."""

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import TypeVar
 
+import structlog
 import uvicorn
 
 from server import machine
@@ -28,11 +29,12 @@ from server.dataplane.questions import Questions
 from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
 from server.errors import ShuttingDown
-from server.logs import log
 from server.wire import desired, status
 from server.wire.channel import Charter
 from server.wire.frames import Kind
 from server.wire.status import Gauges, Hello, Status
+
+log = structlog.get_logger()
 
 STATUS_SECONDS = 1.0
 CONTROL_PATIENCE_SECONDS = 3.0

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
+import structlog
+
 from server.engine.batching import (
     BatchPolicy,
     Closed,
@@ -32,8 +34,9 @@ from server.engine.batching import (
 )
 from server.engine.session import Session
 from server.errors import DeadlineQueue, ModelFailed, QueueFull, TidegateError
-from server.logs import log
 from server.tensors import Array, Data, to_array
+
+log = structlog.get_logger()
 
 _EXPIRY_SECONDS = 0.02
 _SMOOTHING = 0.1

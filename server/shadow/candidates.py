@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from server.engine.session import Session
-from server.logs import log
 from server.repository import samples
 from server.shadow.runner import CandidateRunner, Opened
 from server.wire.shadow import CandidatePlan, ComparisonPlan, Runnable
+
+log = structlog.get_logger()
 
 Key = tuple[str, str]
 """Model and version."""

@@ -19,10 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import structlog
+
 from server import machine
 from server.child import Channel, run_child
 from server.errors import TidegateError
-from server.logs import log
 from server.release.evidence import Kind as PairKind
 from server.release.evidence import ShadowEvidence
 from server.release.mismatches import Mismatch, kept
@@ -41,6 +42,8 @@ from server.wire.shadow import (
     Runnable,
     ShadowStatus,
 )
+
+log = structlog.get_logger()
 
 Result = TypeVar("Result")
 

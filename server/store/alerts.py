@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import Connection, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
-from server.logs import log
 from server.statistics.sequential import Alert, AlertState
 from server.store.keys import AlertKey
 from server.store.schema import ALERT, ALERT_LOG
@@ -23,6 +23,8 @@ Evidence = dict[str, Any]
 """JSON: what the decision rests on."""
 
 _KEY = (ALERT.c.model, ALERT.c.version, ALERT.c.rule, ALERT.c.column)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import structlog
+
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.store import sqlite_file
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5.0
 MAX_PENDING = 64
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import Connection, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import insert
 
-from server.logs import log
 from server.store.keys import EvidenceKey
 from server.store.schema import EVIDENCE
 
 _KEY = (EVIDENCE.c.model, EVIDENCE.c.version, EVIDENCE.c.epoch)
+
+log = structlog.get_logger()
 
 
 def save(

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import Connection, Row, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from server.logs import log
 from server.monitoring.joining import KeptLabel, Series, SeriesKey
 from server.monitoring.locating import RowKey, Version
 from server.monitoring.prediction_blocks import Role
@@ -27,6 +27,8 @@ _KEYS_AT_ONCE = 300
 """SQLite takes a limited number of parameters in one statement."""
 
 _SERIES = tuple(COHORT.primary_key.columns)
+
+log = structlog.get_logger()
 
 
 def load_labels(connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, KeptLabel]:

@@ -9,11 +9,13 @@ Concurrency: the store's thread.
 
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection
 
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.store import revisions, schema
+
+log = structlog.get_logger()
 
 
 def bring_up(connection: Connection, revision: str | None, path: Path) -> None:

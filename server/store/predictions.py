@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Connection, delete, func, insert, select
 
-from server.logs import log
 from server.monitoring.locating import BlockNote, Version
 from server.monitoring.prediction_blocks import PredictionBlock, decode, encode, joined
 from server.store.schema import PREDICTION_BLOCK as BLOCK
@@ -34,6 +34,8 @@ _NOTE = (
     BLOCK.c.last_us,
     BLOCK.c.has_own_ids,
 )
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.sqlite import insert
 
 from server.errors import StaleGeneration
-from server.logs import log
 from server.release.change import Change
 from server.release.route import ReleaseRoute, from_json, to_json
 from server.store import audit
 from server.store.schema import AUDIT, ROUTE
 
 _NONE_SEEN = -1
+
+log = structlog.get_logger()
 
 
 def load_routes(connection: Connection) -> dict[str, ReleaseRoute]:

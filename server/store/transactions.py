@@ -12,16 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from server.errors import StoreUnavailable
-from server.logs import log
 from server.store import migrating, sqlite_file
 from server.store.sqlite_file import Damaged
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class Transactions:

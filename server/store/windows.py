@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import structlog
 from sqlalchemy import Connection, Row, delete, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
-from server.logs import log
 from server.statistics.window import WINDOW_LENGTHS, Cell, Counts, compact
 from server.store.keys import Subject
 from server.store.schema import CELL, SUBJECT
@@ -30,6 +30,8 @@ _FASTEST = 1
 _COUNTS = np.dtype("<i8")
 _TIMES = np.dtype("<f8")
 _KEY = (CELL.c.start_seconds, CELL.c.end_seconds, CELL.c.ordinal)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Connection, text
 
 from server.errors import StoreUnavailable
@@ -109,9 +109,7 @@ def test_a_closed_store_refuses_work(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [sqlite_file.FILE_NAME]
 
 
-def test_health_tells_whether_writing_works(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_health_tells_whether_writing_works(tmp_path: Path) -> None:
     """A fault shows until something is written again: reading on a full disk heals nothing."""
     began = time.time()
     seen = []
@@ -139,10 +137,9 @@ def test_health_tells_whether_writing_works(
         seen.append(store.health)
         await store.close()
 
-    with caplog.at_level(logging.INFO, "server"):
+    with structlog.testing.capture_logs() as lines:
         asyncio.run(main())
-    events = [record.message for record in caplog.records if record.name == "server"]
-    assert [event for event in events if event != "store_opened"] == [
+    assert [line["event"] for line in lines if line["event"] != "store_opened"] == [
         *(told := ["store_unavailable", "store_writable_again"]),
         "store_gone",
         *told,

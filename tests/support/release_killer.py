@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
@@ -154,7 +155,7 @@ class Deaths:
 
 def main(folder: Path, times: int) -> None:
     """Go through the kinds of changes and all points, several times each."""
-    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.freeze()  # Children that collect what they share with us would copy it.
     all_changes = list(changes("digits"))
     path = folder / "killed" / sqlite_file.FILE_NAME
