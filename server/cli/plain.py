@@ -28,6 +28,11 @@ def plain(text: str) -> str:
     return escape(visible(text))
 
 
+def line(text: str) -> str:
+    """Return text as `plain` does, on one line, so that it cannot look like lines of ours."""
+    return plain(text).replace("\n", "\\n")
+
+
 def standard_output() -> "Console":
     """Return standard output for rich; files and pipes are 160 characters wide."""
     from rich.console import Console

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from server.cli.plain import plain
+from server.cli.plain import line
 
 _STYLES = {
     "live": "bold green",
@@ -27,11 +27,11 @@ def status_view(document: dict[str, Any]) -> RenderableType:
     """Return how a release stands."""
     mode = document["mode"] or "unknown"
     parts: list[RenderableType] = [
-        f"[bold]{plain(document['model'])}[/]  generation {document['generation']}, "
-        f"release = {plain(mode)}"
+        f"[bold]{line(document['model'])}[/]  generation {document['generation']}, "
+        f"release = {line(mode)}"
     ]
     if document["held"]:
-        parts.append(f"[yellow]held[/]: {plain(document['held'])}")
+        parts.append(f"[yellow]held[/]: {line(document['held'])}")
     parts += ["", _versions(document["versions"])]
     gates = list(_gates(document.get("gates") or {}))
     if gates:
@@ -49,10 +49,10 @@ def change_view(answer: dict[str, Any]) -> RenderableType:
     """Return what a call has changed, or would change."""
     before, after = answer["before"], answer["after"]
     if answer.get("dry_run"):
-        head = f"[yellow]nothing is changed[/]; {plain(answer['action'])} would lead to"
+        head = f"[yellow]nothing is changed[/]; {line(answer['action'])} would lead to"
     else:
-        head = f"[green]done[/]: {plain(answer['action'])}"
-    parts = [f"{head}  {plain(answer['model'])}, generation {answer['generation']}"]
+        head = f"[green]done[/]: {line(answer['action'])}"
+    parts = [f"{head}  {line(answer['model'])}, generation {answer['generation']}"]
     for name, words in _parts(before, after):
         parts.append(f"  {name:9} {words}")
     if answer.get("repeated"):
@@ -76,10 +76,10 @@ def history_view(document: dict[str, Any]) -> RenderableType:
         table.add_row(
             str(entry["to_generation"]),
             _time(entry["at_seconds"]),
-            plain(entry["actor"]),
-            plain(entry["action"]),
-            plain(_moved(_live(entry["before"]), _live(entry["after"]))),
-            plain(entry["reason"]),
+            line(entry["actor"]),
+            line(entry["action"]),
+            line(_moved(_live(entry["before"]), _live(entry["after"]))),
+            line(entry["reason"]),
         )
     parts: list[RenderableType] = [table]
     if document["unwritten_changes"]:
@@ -89,7 +89,7 @@ def history_view(document: dict[str, Any]) -> RenderableType:
         parts.append(
             "[green]the audit is sound[/]"
             if problem is None
-            else f"[bold red]the audit is not sound[/]: {plain(problem['what'])}"
+            else f"[bold red]the audit is not sound[/]: {line(problem['what'])}"
         )
     return Group(*parts)
 
@@ -99,13 +99,13 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
     for column in ("VERSION", "STATE", "DIGEST", "DETAIL"):
         table.add_column(column, overflow="fold")
     for one in versions:
-        state = plain(one["state"])
+        state = line(one["state"])
         details = [one["reason"], *(f"incompatible: {words}" for words in one["incompatible"])]
         table.add_row(
-            plain(one["version"]),
+            line(one["version"]),
             f"[{_STYLES[one['state']]}]{state}[/]" if one["state"] in _STYLES else state,
-            plain(one["digest"][:_DIGEST_CHARACTERS]),
-            plain("\n".join(words for words in details if words)),
+            line(one["digest"][:_DIGEST_CHARACTERS]),
+            "\n".join(line(words) for words in details if words),
         )
     return table
 
@@ -115,22 +115,23 @@ def _gates(gates: dict[str, Any]) -> Iterator[RenderableType]:
     judged = [("shadow", one) for one in gates.get("shadows", ())]
     judged += [(part, gates[part]) for part in ("canary", "live") if gates.get(part)]
     for part, one in judged:
-        yield f"gates of version {plain(str(one['version']))}, {part}: {_verdict(one['verdict'])}"
+        yield f"gates of version {line(str(one['version']))}, {part}: {_verdict(one['verdict'])}"
         for gate in one["gates"]:
-            yield f"  {_verdict(gate['verdict'], 12)} {plain(gate['words'])}"
+            figures = gate["words"].partition("; ")[2]  # The gate and its verdict stand before.
+            yield f"  {_verdict(gate['verdict'], 12)} {gate['gate']:12} {line(figures)}"
     if gates.get("waits_for"):
-        yield f"[yellow]in the way[/]: {plain(gates['waits_for'])}"
+        yield f"[yellow]in the way[/]: {line(gates['waits_for'])}"
 
 
 def _verdict(verdict: str, width: int = 0) -> str:
-    words = plain(verdict.replace("_", " ").ljust(width))
+    words = line(verdict.replace("_", " ").ljust(width))
     return f"[{_VERDICTS[verdict]}]{words}[/]" if verdict in _VERDICTS else words
 
 
 def _last_change(change: dict[str, Any]) -> str:
-    why = f": {plain(change['reason'])}" if change["reason"] else ""
+    why = f": {line(change['reason'])}" if change["reason"] else ""
     when = _time(change["at_seconds"])
-    return f"last change: {plain(change['action'])} by {plain(change['actor'])}, {when} UTC{why}"
+    return f"last change: {line(change['action'])} by {line(change['actor'])}, {when} UTC{why}"
 
 
 def _workers(document: dict[str, Any]) -> str:
@@ -159,7 +160,7 @@ def _parts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str,
     ):
         was, now = part(before), part(after)
         if was or now:
-            yield name, plain(_moved(was, now))
+            yield name, line(_moved(was, now))
 
 
 def _moved(was: str, now: str) -> str:

@@ -214,7 +214,7 @@ def _slow(case: _Case) -> Reading:
             and is_rate_above(k * ours, k * (ours + theirs), 0.5, case.alpha_fail)
         )
 
-    return answer(
+    reading = answer(
         Question(
             "slow",
             ours / total if total else math.nan,
@@ -227,6 +227,10 @@ def _slow(case: _Case) -> Reading:
             unit="timed batches",
         )
     )
+    if total:
+        return reading
+    learned = f"how long the live version takes is being learned: {evidence.timed_batches} batches"
+    return replace(reading, reason=learned)
 
 
 def _scores(case: _Case) -> Reading:

@@ -37,8 +37,8 @@ def test_a_status_says_who_has_which_part() -> None:
         "2        live    bbbbbbbbbbbb",
         "",
         "gates of version 4, shadow: fail",
-        "  fail         disagreement: fail; 3.1 % of 900 pairs",
-        "  no data      accuracy: no data",
+        "  fail         disagreement 3.1 % of 900 pairs",
+        "  no data      accuracy",
         "in the way: someone other than ann must approve",
         "",
         "last change: promote by ann, 2026-09-21 14:13:20 UTC: better [on] new data",
@@ -63,6 +63,14 @@ def test_what_is_not_as_it_should_be_stands_out() -> None:
     assert "workers that answer by another generation: 1 by 6, 2 by none" in shown
     assert "not in the store yet: 2 changes" in shown
     assert "workers: none is there" in status(workers=[])
+
+
+def test_what_somebody_wrote_stays_on_its_line() -> None:
+    """A reason with a line break cannot look like what the gateway says of its workers."""
+    shown = status(held="fine\nworkers: all 9 answer by generation 999")
+
+    assert shown[1] == r"held: fine\nworkers: all 9 answer by generation 999"
+    assert shown[-1] == "workers: all 2 answer by generation 7"
 
 
 def test_a_change_says_what_has_moved() -> None:

@@ -62,8 +62,12 @@ STATUS: dict[str, Any] = {
                 "epoch": "6",
                 "verdict": "fail",
                 "gates": [
-                    {"verdict": "fail", "words": "disagreement: fail; 3.1 % of 900 pairs"},
-                    {"verdict": "no_data", "words": "accuracy: no data"},
+                    {
+                        "gate": "disagreement",
+                        "verdict": "fail",
+                        "words": "disagreement: fail; 3.1 % of 900 pairs",
+                    },
+                    {"gate": "accuracy", "verdict": "no_data", "words": "accuracy: no data"},
                 ],
             }
         ],
