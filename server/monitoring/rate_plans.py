@@ -68,14 +68,24 @@ class RatePlan:
     is_two_sided: bool = False
     inflation: float = 1.0
     is_of_hours: bool = False
-    """Whether a reference by hours has it; other rates are held to all rows of the reference."""
+    """Whether a reference by hours has it. Of other rates nobody knows when they were counted."""
 
     def held_to(self, reference: Counts) -> "RatePlan":
-        """Return the plan for other reference rows, a vector of the layout, if it is of hours."""
-        if not self.is_of_hours:
-            return self
+        """Return the plan for the reference rows of some hours, a vector of the layout.
+
+        What was not counted by hour may all have come in these hours: what lies beyond the range
+        of all rows does come at the hour when values are largest. Held to the rate of a whole day,
+        two such rows are a miracle.
+        """
         found = self.rate(reference)
-        return replace(self, reference_count=found.live_count, reference_rows=found.live_rows)
+        rows = found.live_rows
+        if self.is_of_hours:
+            return replace(self, reference_count=found.live_count, reference_rows=rows)
+        return replace(
+            self,
+            reference_count=min(self.reference_count, rows),
+            reference_rows=min(self.reference_rows, rows),
+        )
 
     def rate(self, vector: Counts) -> Rate:
         """Return the rate in a window's counts."""

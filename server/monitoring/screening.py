@@ -294,8 +294,9 @@ class _RateScreen:
 
     def hold_to(self, reference: Counts) -> None:
         count, rows = self._counted(reference)
-        self._before = np.where(self._is_of_hours, count, self._before)
-        self._before_rows = np.where(self._is_of_hours, rows, self._before_rows)
+        few = np.minimum(self._before, rows), np.minimum(self._before_rows, rows)
+        self._before = np.where(self._is_of_hours, count, few[0])
+        self._before_rows = np.where(self._is_of_hours, rows, few[1])
 
     def _counted(self, vector: Counts) -> tuple[Counts, Counts]:
         padded = np.append(vector, 0)  # A position of -1 counts nothing.

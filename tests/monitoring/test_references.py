@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from server.monitoring.counting import CountLayout, Counts, RowCounter
 from server.monitoring.drift import Judge, Limits
 from server.monitoring.hours import Cycle
-from server.monitoring.profile import NumberProfile
 from server.statistics.histogram import ColumnCounts
 from tests.support import seasons
 from tests.support.seasons import DAY, MIDNIGHT, NAMES, blocks_at
@@ -116,18 +115,33 @@ def test_the_screens_scores_are_those_of_the_verdict() -> None:
         assert reference.screen.reference_rows[at] == basis.rows
 
 
-def test_missing_values_are_held_to_their_hour_and_ranges_to_all() -> None:
-    """The rate of missing values differs by hour; what lies out of range does at no hour."""
+def test_missing_values_are_held_to_their_hour() -> None:
+    """The rate of missing values differs by hour, in the reference as in life."""
     weight = NAMES.index("weight")
     rates = {}
     for hour in (6, 18):
         counts = _window(JUDGE, MIDNIGHT + hour * HOUR, 1000)
         plans = {one.name: one for one in JUDGE.references.of(counts).plans(weight)}
         rates[hour] = plans["missing"].reference_count / plans["missing"].reference_rows
-        column = PROFILE.columns[weight]
-        assert isinstance(column, NumberProfile)
-        assert plans["above the range"].reference_rows == column.counts.finite
     assert rates[6] > 0.14 > 0.06 > rates[18]
+
+
+@pytest.mark.parametrize(("beyond", "may_raise"), [(1, False), (2, False), (40, True)])
+def test_what_lies_beyond_the_range_may_all_be_of_one_hour(beyond: int, *, may_raise: bool) -> None:
+    """One or two of 400 rows raise nothing at the hour of the largest values; a tenth does."""
+    height = NAMES.index("height")
+    counts = _window(JUDGE, MIDNIGHT + 6 * HOUR, 400)
+    above = JUDGE.layout.slices[height].stop - 2
+    counts[above] = beyond
+    reference = JUDGE.references.of(counts)
+    plan = next(one for one in reference.plans(height) if one.name == "above the range")
+
+    assert plan.reference_rows < PROFILE.columns[height].counts.rows / 10
+    p = JUDGE.verdict(height, counts).p
+    assert (p < JUDGE.alpha) is may_raise
+    if not may_raise:
+        assert p > 1e-4
+    assert reference.screen.may_matter(counts)[height] or not may_raise
 
 
 def test_a_week_has_hours_of_its_own_days() -> None:
