@@ -8,7 +8,7 @@ Concurrency: event loop only.
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route, select
 from server.repository.reference import NO_REFERENCE, Reference
 from server.repository.verdict import Verdict
-from server.wire.desired import CanaryPlan, ModelPlan, VersionPlan
+from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.status import Failure
 
 
@@ -171,7 +171,8 @@ class KnownModel:
             for version, known in self.versions.items()
             if known.plan is None or (version in self.failures and version not in versions)
         }
-        return with_release(ModelPlan(self.route.live, versions, pending), release)
+        carried_out = release if release.generation else None
+        return ModelPlan(self.route.live, versions, pending, carried_out)
 
     def planned(self) -> dict[str, VersionPlan]:
         """Return the plan of each version that shall be loaded, the one that answers first.
@@ -185,20 +186,6 @@ class KnownModel:
             )
             if (known := self.versions.get(version)) is not None and known.plan is not None
         }
-
-
-def with_release(plan: ModelPlan, release: ReleaseRoute) -> ModelPlan:
-    """Return a plan with all that a release state says, but for the live version."""
-    canary = release.canary
-    return replace(
-        plan,
-        release_generation=release.generation,
-        canary=CanaryPlan(canary.version, canary.weight_bp, canary.salt)
-        if canary is not None and canary.version in plan.versions
-        else None,
-        mirror_bp=max((shadow.sample_bp for shadow in release.shadows), default=0),
-        release=release if release.generation else None,
-    )
 
 
 def describe(

@@ -22,7 +22,7 @@ import structlog
 from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import write_whole
-from server.controlplane.known import KnownModel, with_release
+from server.controlplane.known import KnownModel
 from server.controlplane.releases import Releases, Wish
 from server.errors import TidegateError
 from server.release.actions import Action, Verb
@@ -219,7 +219,7 @@ class Router:
         release = self._releases.route(name)
         if release.generation <= plan.release_generation or release.live not in plan.versions:
             return plan
-        return with_release(replace(plan, live=release.live), release)
+        return replace(plan, live=release.live, release=release)
 
     async def _write(self, message: bytes) -> None:
         """Write the desired state to disk; if that fails, workers' next words lead here again.

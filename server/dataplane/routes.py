@@ -24,7 +24,7 @@ from server.errors import (
 )
 from server.protocol.http_answer import origin_headers
 from server.protocol.request_headers import InferHeaders
-from server.wire.desired import CanaryPlan
+from server.release.route import Canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ModelRoute:
     """Known versions that are not loaded; whether they are on their way (else they failed)."""
     generation: int = 0
     """Of the release state that this carries out."""
-    canary: CanaryPlan | None = None
+    canary: Canary | None = None
     """Who takes a share of the requests that name no version, if it is loaded."""
     named: Mapping[str, Target] = field(init=False)
     """Who answers a request that names a version."""

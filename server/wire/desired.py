@@ -5,7 +5,7 @@ cannot reach control reads the last one from its file. Decides the form of the m
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 from server.config import ModelSettings
 from server.monitoring.checks import Check
 from server.release import route as release_route
-from server.release.route import ReleaseRoute
+from server.release.route import Canary, ReleaseRoute
 
 FILE_NAME = "desired.json"
 
@@ -40,17 +40,6 @@ class VersionPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class CanaryPlan:
-    """A loaded version that answers a share of the requests that name none."""
-
-    version: str
-    weight_bp: int
-    """Its share in basis points: of the hashes of routing keys, and of requests without one."""
-    salt: str
-    """Goes into the hash of a routing key before the key."""
-
-
-@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """One model."""
 
@@ -60,15 +49,29 @@ class ModelPlan:
     pending: Mapping[str, bool] = field(default_factory=dict)
     """Known versions that are not to be loaded yet: True if they are being checked, False if
     they failed."""
-    release_generation: int = 0
-    """Of the release state that this plan carries out; answers name it."""
-    canary: CanaryPlan | None = None
-    mirror_bp: int = 0
-    """Share of the live version's batches whose rows are sent whole, however large, because a
-    candidate is run on them; in basis points."""
     release: ReleaseRoute | None = None
-    """The release state itself, None before there is one. Workers do without: it is for a control
-    that starts again and finds the store unreadable, or behind."""
+    """The release state that this plan carries out, None before there is one. A control that starts
+    again and finds the store unreadable, or behind, has it from here."""
+
+    @property
+    def release_generation(self) -> int:
+        """That of the release state; answers name it."""
+        return 0 if self.release is None else self.release.generation
+
+    @property
+    def canary(self) -> Canary | None:
+        """Who answers a share of the requests that name no version, if it is to be loaded."""
+        canary = None if self.release is None else self.release.canary
+        return canary if canary is not None and canary.version in self.versions else None
+
+    @property
+    def mirror_bp(self) -> int:
+        """Share of the live version's batches whose rows are sent whole, in basis points.
+
+        However large they are, because a candidate is run on them.
+        """
+        shadows = () if self.release is None else self.release.shadows
+        return max((shadow.sample_bp for shadow in shadows), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,6 @@ def encode(state: DesiredState) -> bytes:
                 name: {
                     "live": plan.live,
                     "pending": plan.pending,
-                    "release_generation": plan.release_generation,
-                    "canary": asdict(plan.canary) if plan.canary else None,
-                    "mirror_bp": plan.mirror_bp,
                     "release": release_route.to_json(plan.release) if plan.release else None,
                     "versions": {
                         version: {
@@ -135,14 +135,11 @@ def decode(message: bytes | memoryview) -> DesiredState:
             )
             for version, one in model["versions"].items()
         }
-        canary, release = model["canary"], model["release"]
+        release = model["release"]
         models[name] = ModelPlan(
             model["live"],
             versions,
             model["pending"],
-            model["release_generation"],
-            CanaryPlan(**canary) if canary else None,
-            model["mirror_bp"],
             release_route.from_json(release) if release else None,
         )
     return DesiredState(value["generation"], models, value["repository"], value["is_settled"])

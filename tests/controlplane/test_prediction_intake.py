@@ -8,8 +8,8 @@ import pytest
 from server.controlplane.prediction_intake import MAX_TRIES
 from server.monitoring.locating import Version
 from server.monitoring.prediction_blocks import Role
-from server.wire.desired import CanaryPlan
 from server.wire.record import Content
+from tests.support.canaries import a_canary
 from tests.support.predicted import MODEL, FeedbackRig, known_version, records
 
 FIRST = 1_700_000_000_000_000
@@ -39,7 +39,7 @@ def test_versions_and_files_are_told_apart(rig: FeedbackRig) -> None:
 
 def test_roles_follow_the_release(rig: FeedbackRig) -> None:
     """The second version answers as a canary while it is one."""
-    rig.canary = CanaryPlan("2", 100, "salt")
+    rig.canary = a_canary("2", 100, "salt")
     rig.feedback.predictions.take(records([0.3], first=FIRST, version="2", digest="d2"))
     rig.feedback.predictions.take(records([0.3], first=FIRST))
 

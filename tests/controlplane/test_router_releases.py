@@ -17,7 +17,7 @@ from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute
 from server.repository.model_settings import ModelSetup
 from server.wire import desired
-from server.wire.desired import CanaryPlan, DesiredState, ModelPlan
+from server.wire.desired import DesiredState, ModelPlan
 from server.wire.status import Failure
 from tests.support.fake_worker import FakeWorker, fake_worker, known, plan
 from tests.support.routing import Joined, obey, routing
@@ -109,7 +109,9 @@ def test_a_release_is_carried_out_as_it_is(tmp_path: Path) -> None:
             while state.models["m"].release_generation < 3:
                 state = await worker.told()
             plan = state.models["m"]
-            assert plan.canary == CanaryPlan("2", 70, "m/2")
+            assert plan.canary is not None
+            assert (plan.canary.version, plan.canary.weight_bp) == ("2", 70)
+            assert plan.canary.salt == "m/2"
             assert (plan.mirror_bp, set(plan.versions)) == (250, {"3", "2"})
             assert plan.release == joined.releases.route("m")
 
@@ -175,7 +177,7 @@ def test_a_roll_back_does_not_wait_for_a_look_at_the_repository(tmp_path: Path) 
     """While control starts, saved plans are all there is; who answers may be changed in them."""
     versions = {"1": plan("aa"), "2": plan("bb")}
     release = ReleaseRoute("m", 5, live="2", live_digest="bb", previous="1", previous_digest="aa")
-    saved = ModelPlan("2", versions, release_generation=5, release=release)
+    saved = ModelPlan("2", versions, release=release)
     state = DesiredState(7, {"m": saved}, str(tmp_path / "models"), is_settled=True)
     (tmp_path / desired.FILE_NAME).write_bytes(desired.encode(state))
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from server.dataplane.targets import bucket_bp
-from server.wire.desired import CanaryPlan, DesiredState, ModelPlan
+from server.release.route import Canary, ReleaseRoute
+from server.wire.desired import DesiredState, ModelPlan
 from server.wire.tally import Routed
 from tests.dataplane.conftest import PlanOf
 from tests.support.asking import ask, check_nothing_left, error_of, infer_body
+from tests.support.canaries import a_canary
 from tests.support.dataplane import InProcessWorker
 from tests.support.gateway import eventually
 from tests.support.raw import RawAnswer, connected, post
@@ -36,15 +38,12 @@ class Release:
         self._versions = {LIVE: plan_of("affine", max_rows=8), CANARY: plan_of("open", max_rows=8)}
         self.generation = 1
 
-    def become(
-        self, canary: CanaryPlan | None, *, loaded: tuple[str, ...] = (LIVE, CANARY)
-    ) -> None:
+    def become(self, canary: Canary | None, *, loaded: tuple[str, ...] = (LIVE, CANARY)) -> None:
         """Have the worker carry out another release state."""
         self.generation += 1
         versions = {version: self._versions[version] for version in loaded}
-        plan = ModelPlan(
-            LIVE, versions, {"3": False}, release_generation=10 * self.generation, canary=canary
-        )
+        release = ReleaseRoute("m", 10 * self.generation, live=LIVE, canary=canary)
+        plan = ModelPlan(LIVE, versions, {"3": False}, release)
         state = DesiredState(self.generation, {"m": plan}, is_settled=True)
         loader = self.worker.worker.loader
         self.worker.on_loop(loader.want, state)
@@ -86,7 +85,7 @@ def version_of(answer: RawAnswer) -> str | None:
 
 def test_a_key_has_the_same_version_on_every_path(release: Release) -> None:
     """In V2 and in V1, hot and cold, the hash of the key decides, and nothing else."""
-    release.become(CanaryPlan(CANARY, 5000, SALT))
+    release.become(a_canary(CANARY, 5000, SALT))
     keys = [f"user {number}" for number in range(8)]
     expected = [CANARY if bucket_bp(SALT.encode(), key.encode()) < 5000 else LIVE for key in keys]
     assert set(expected) == {LIVE, CANARY}
@@ -99,7 +98,7 @@ def test_a_key_has_the_same_version_on_every_path(release: Release) -> None:
 
 def test_requests_without_a_key_are_shared_out_by_chance(release: Release) -> None:
     """On one connection, with one head that repeats, each request is drawn for by itself."""
-    release.become(CanaryPlan(CANARY, 2500, SALT))
+    release.become(a_canary(CANARY, 2500, SALT))
     release.routed()
     requests = 400
     with connected(release.worker.url) as client:
@@ -116,7 +115,7 @@ def test_requests_without_a_key_are_shared_out_by_chance(release: Release) -> No
 @pytest.mark.parametrize("way", PATHS)
 def test_a_named_version_answers_whatever_the_split_says(release: Release, way: str) -> None:
     """By path, by header or by both; it is no evidence for or against the canary."""
-    release.become(CanaryPlan(CANARY, 10_000, SALT))
+    release.become(a_canary(CANARY, 10_000, SALT))
     release.routed()
     for version in (LIVE, CANARY):
         pin = f"X-Model-Version: {version}"
@@ -134,7 +133,7 @@ def test_a_named_version_answers_whatever_the_split_says(release: Release, way: 
 @pytest.mark.parametrize("way", PATHS)
 def test_a_pin_on_nobody_is_an_error_that_says_so(release: Release, way: str) -> None:
     """Unknown and not loaded are those of a version in the path; two at once are refused."""
-    release.become(CanaryPlan(CANARY, 5000, SALT))
+    release.become(a_canary(CANARY, 5000, SALT))
     answers = [release.ask(way, f"X-Model-Version: {version}") for version in ("9", "3", "")]
     assert [error_of(answer) for answer in answers] == [
         (404, "version_not_found"),
@@ -148,7 +147,7 @@ def test_a_pin_on_nobody_is_an_error_that_says_so(release: Release, way: str) ->
 
 def test_failures_count_for_the_arm_that_failed(release: Release) -> None:
     """Refused before a batch or answered by it: the version that was to answer has the outcome."""
-    release.become(CanaryPlan(CANARY, 10_000, SALT))
+    release.become(a_canary(CANARY, 10_000, SALT))
     release.routed()
     wrong = [
         ask(release.worker, post(path, b'{"inputs": 3}', "X-Prediction-Id: mine"))
@@ -164,7 +163,7 @@ def test_a_canary_that_is_not_loaded_leaves_everything_to_the_live_version(
     release: Release,
 ) -> None:
     """A worker that lacks it, or has let it go, answers all requests, and counts none as routed."""
-    release.become(CanaryPlan(CANARY, 10_000, SALT), loaded=(LIVE,))
+    release.become(a_canary(CANARY, 10_000, SALT), loaded=(LIVE,))
     release.routed()
     assert [version_of(release.ask(way)) for way in PATHS] == [LIVE] * 3
     assert release.routed() == {LIVE: {}}

@@ -18,6 +18,7 @@ from server.dataplane.routes import Routes, RouteTable
 from server.dataplane.telemetry import Telemetry
 from server.engine.session import Session
 from server.errors import ModelLoading, ModelNotFound, ModelUnavailable, VersionNotFound
+from server.release.route import ReleaseRoute
 from server.repository import samples
 from server.wire.desired import DesiredState, ModelPlan, VersionPlan
 from tests.dataplane.conftest import PlanOf
@@ -169,17 +170,20 @@ def test_the_old_version_answers_until_the_new_one_can(plan_of: PlanOf) -> None:
 def test_a_switch_between_loaded_versions_does_not_wait_for_a_load(plan_of: PlanOf) -> None:
     """A roll back takes effect at once, and is reported, whatever else is being loaded."""
 
+    def at(generation: int) -> ReleaseRoute:
+        return ReleaseRoute("a", generation)
+
     async def scenario(bench: Bench) -> None:
         loaded = {"1": plan_of("affine"), "2": plan_of("affine", max_rows=2)}
-        await bench.reach(1, a=ModelPlan("2", loaded, release_generation=6))
+        await bench.reach(1, a=ModelPlan("2", loaded, release=at(6)))
         assert bench.loader.released() == {"a": 6}
 
         more = {**loaded, "3": plan_of("affine", max_rows=3)}
-        bench.loader.want(DesiredState(2, {"a": ModelPlan("3", more, release_generation=7)}))
+        bench.loader.want(DesiredState(2, {"a": ModelPlan("3", more, release=at(7))}))
         assert bench.lives("a")[-1] == "2"
         assert bench.loader.released() == {}
         await asyncio.sleep(0)  # The load begins.
-        bench.loader.want(DesiredState(3, {"a": ModelPlan("1", more, release_generation=8)}))
+        bench.loader.want(DesiredState(3, {"a": ModelPlan("1", more, release=at(8))}))
 
         assert bench.lives("a")[-1] == "1"
         assert bench.loader.released() == {"a": 8}

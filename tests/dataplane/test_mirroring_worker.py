@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from server.release.route import ReleaseRoute, Shadow
 from server.wire.desired import DesiredState, ModelPlan
 from server.wire.record import BatchRecords, Content
 from tests.dataplane.conftest import PlanOf
@@ -27,7 +28,8 @@ def test_the_live_version_is_mirrored_and_no_other(tmp_path: Path, plan_of: Plan
         loader = worker.worker.loader
         sent = []
         for generation, mirror_bp in ((2, 10_000), (3, 0)):
-            plan = ModelPlan("1", versions, mirror_bp=mirror_bp)
+            shadows = (Shadow("9", "d9", mirror_bp, "e", 0.0),) if mirror_bp else ()
+            plan = ModelPlan("1", versions, release=ReleaseRoute("m", generation, shadows=shadows))
             state = DesiredState(generation, {"m": plan}, is_settled=True)
             worker.on_loop(loader.want, state)
             eventually(lambda: loader.generation == generation)  # noqa: B023 - waited for here

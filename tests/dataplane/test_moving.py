@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from server.wire.desired import CanaryPlan, DesiredState, ModelPlan, VersionPlan
+from server.release.route import Canary, ReleaseRoute
+from server.wire.desired import DesiredState, ModelPlan, VersionPlan
 from tests.support import models
 from tests.support.asking import check_nothing_left, data_of, infer_body
 from tests.support.batches import Gate, opened
+from tests.support.canaries import a_canary
 from tests.support.dataplane import InProcessWorker, plan
 from tests.support.gateway import eventually
 from tests.support.raw import RawConnection, connected, post
@@ -27,10 +29,11 @@ class Bench:
         self.gate = gate
         self._plans = plans
 
-    def want(self, generation: int, live: str, canary: CanaryPlan | None = None) -> None:
+    def want(self, generation: int, live: str, canary: Canary | None = None) -> None:
         """Have another version answer."""
-        route = ModelPlan(live, self._plans, canary=canary, release_generation=generation)
-        self.worker.on_loop(self.worker.worker.loader.want, DesiredState(generation, {"m": route}))
+        release = ReleaseRoute("m", generation, live=live, canary=canary)
+        plan = ModelPlan(live, self._plans, release=release)
+        self.worker.on_loop(self.worker.worker.loader.want, DesiredState(generation, {"m": plan}))
 
     def queued(self, version: str) -> int:
         """Return how many rows wait for a version."""
@@ -107,7 +110,7 @@ def test_who_waits_is_answered_by_the_version_that_follows(tmp_path: Path) -> No
 def test_who_waits_for_a_canary_that_ends_is_answered_by_the_live_version(tmp_path: Path) -> None:
     """The share of the canary goes back where it came from."""
     with bench(tmp_path) as made, contextlib.ExitStack() as stack:
-        made.want(3, "1", CanaryPlan("2", 10_000, "salt"))
+        made.want(3, "1", a_canary("2", 10_000, "salt"))
         running, waiting = asked(stack, made, UNNAMED, UNNAMED)
 
         made.want(4, "1")
@@ -121,7 +124,7 @@ def test_who_waits_stays_while_the_version_goes_on_answering(tmp_path: Path) -> 
     """A live version that gets a canary beside it loses nobody."""
     with bench(tmp_path) as made, contextlib.ExitStack() as stack:
         clients = asked(stack, made, UNNAMED, UNNAMED)
-        made.want(3, "2", CanaryPlan("1", 10_000, "salt"))
+        made.want(3, "2", a_canary("1", 10_000, "salt"))
 
         assert made.queued("2") == 1
         made.gate.let_through(2)

@@ -17,7 +17,7 @@ from server.errors import (
     VersionNotFound,
 )
 from server.protocol.request_headers import PLAIN, InferHeaders
-from server.wire.desired import CanaryPlan
+from tests.support.canaries import a_canary
 
 
 def fake(name: str) -> ServedVersion:
@@ -94,7 +94,7 @@ def test_a_table_never_changes() -> None:
 
 def canary(version: str = "2", weight_bp: int = 2500, live: str | None = "1") -> RouteTable:
     """Return a table of one model with two loaded versions and a plan for a canary."""
-    plan = CanaryPlan(version, weight_bp, "salt")
+    plan = a_canary(version, weight_bp, "salt")
     return RouteTable({"m": ModelRoute(live, LOADED, {"3": True}, 12, plan)})
 
 

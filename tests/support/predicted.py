@@ -11,11 +11,12 @@ import numpy as np
 from server.config import ModelSettings, Settings
 from server.controlplane.feedback import Feedback
 from server.controlplane.known import KnownModel, KnownVersion
+from server.release.route import Canary, ReleaseRoute
 from server.release.shadow_rules import Segment, ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.verdict import Verdict
 from server.store.database import Store
-from server.wire.desired import CanaryPlan, ModelPlan, VersionPlan
+from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.record import (
     BATCH_COLUMNS,
     BatchRecords,
@@ -94,7 +95,7 @@ class FeedbackRig:
                 versions={"1": known_version("1"), "2": known_version("2")},
             )
         }
-        self.canary: CanaryPlan | None = None
+        self.canary: Canary | None = None
         state_dir.mkdir(exist_ok=True)
         self.store = Store(state_dir)
         self.feedback = Feedback(
@@ -113,7 +114,7 @@ class FeedbackRig:
             for number, known in self.models[MODEL].versions.items()
             if known.plan is not None
         }
-        return {MODEL: ModelPlan("1", versions, canary=self.canary)}
+        return {MODEL: ModelPlan("1", versions, release=ReleaseRoute(MODEL, 1, canary=self.canary))}
 
     def predict(self, scores: Sequence[float], **more: Any) -> list[str]:
         """Let a batch be answered; return the ids of its requests."""

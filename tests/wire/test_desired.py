@@ -11,7 +11,6 @@ from server.monitoring.checks import Check, Policy
 from server.release.route import Canary, ReleaseRoute, Shadow
 from server.wire.desired import (
     FILE_NAME,
-    CanaryPlan,
     DesiredState,
     ModelPlan,
     VersionPlan,
@@ -54,9 +53,6 @@ model_plans = st.builds(
     live=st.none() | words,
     versions=st.dictionaries(words, version_plans, max_size=2),
     pending=st.dictionaries(words, st.booleans(), max_size=2),
-    release_generation=st.integers(0, 99),
-    canary=st.none() | st.builds(CanaryPlan, words, st.integers(0, 10_000), words),
-    mirror_bp=st.integers(0, 10_000),
     release=st.none() | releases,
 )
 states = st.builds(
