@@ -144,72 +144,51 @@ def promote(
     _change(model, "promote", members, url, generation, actor, reason, dry_run, as_json)
 
 
-@release_app.command("rollback")
-def rollback(
-    model: str = _MODEL,
-    reason: str = _REASON,
-    generation: int | None = _GENERATION,
-    actor: str | None = _ACTOR,
-    dry_run: bool = _DRY_RUN,
-    url: str = _URL,
-    as_json: bool = _JSON,
-) -> None:
+def _add_change(name: str, text: str) -> None:
+    """Add a command that needs no more than the name of a model."""
+
+    def change(
+        model: str = _MODEL,
+        reason: str = _REASON,
+        generation: int | None = _GENERATION,
+        actor: str | None = _ACTOR,
+        dry_run: bool = _DRY_RUN,
+        url: str = _URL,
+        as_json: bool = _JSON,
+    ) -> None:
+        _change(model, name, {}, url, generation, actor, reason, dry_run, as_json)
+
+    release_app.command(name, help=text)(change)
+
+
+_add_change(
+    "rollback",
     """Bring back what was live before, at once. Needs nothing else.
 
     Example: tidegate release rollback breast-cancer
-    """
-    _change(model, "rollback", {}, url, generation, actor, reason, dry_run, as_json)
-
-
-@release_app.command("approve")
-def approve(
-    model: str = _MODEL,
-    reason: str = _REASON,
-    generation: int | None = _GENERATION,
-    actor: str | None = _ACTOR,
-    dry_run: bool = _DRY_RUN,
-    url: str = _URL,
-    as_json: bool = _JSON,
-) -> None:
+    """,
+)
+_add_change(
+    "approve",
     """Agree, as a second person, to the promotion of the canary.
 
     Example: tidegate release approve breast-cancer
-    """
-    _change(model, "approve", {}, url, generation, actor, reason, dry_run, as_json)
-
-
-@release_app.command("hold")
-def hold(
-    model: str = _MODEL,
-    reason: str = _REASON,
-    generation: int | None = _GENERATION,
-    actor: str | None = _ACTOR,
-    dry_run: bool = _DRY_RUN,
-    url: str = _URL,
-    as_json: bool = _JSON,
-) -> None:
+    """,
+)
+_add_change(
+    "hold",
     """Stop all that goes on by itself; who answers stays as it is. Needs a reason.
 
     Example: tidegate release hold breast-cancer --reason "holiday traffic"
-    """
-    _change(model, "hold", {}, url, generation, actor, reason, dry_run, as_json)
-
-
-@release_app.command("resume")
-def resume(
-    model: str = _MODEL,
-    reason: str = _REASON,
-    generation: int | None = _GENERATION,
-    actor: str | None = _ACTOR,
-    dry_run: bool = _DRY_RUN,
-    url: str = _URL,
-    as_json: bool = _JSON,
-) -> None:
+    """,
+)
+_add_change(
+    "resume",
     """Let things go on by themselves again.
 
     Example: tidegate release resume breast-cancer
-    """
-    _change(model, "resume", {}, url, generation, actor, reason, dry_run, as_json)
+    """,
+)
 
 
 @release_app.command("history")
