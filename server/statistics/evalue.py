@@ -114,16 +114,6 @@ def ratio_interval(splits: Sequence[Split], alpha: float) -> Interval:
     )
 
 
-def is_ratio_below(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
-    """Say whether the ratio is surely below `ratio`."""
-    return best_ratio(splits) < ratio and log_e_of_ratio(splits, ratio) > -math.log(alpha)
-
-
-def is_ratio_above(splits: Sequence[Split], ratio: float, alpha: float) -> bool:
-    """Say whether the ratio is surely above `ratio`."""
-    return best_ratio(splits) > ratio and log_e_of_ratio(splits, ratio) > -math.log(alpha)
-
-
 def log_e_of_ratio(splits: Sequence[Split], ratio: float) -> float:
     """Return the logarithm of the evidence of all periods that the ratio is not `ratio`."""
     known = _comparable(splits)

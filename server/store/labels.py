@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from server.monitoring.joining import KeptLabel, Series, SeriesKey
@@ -163,11 +163,6 @@ def load_pairs(connection: Connection) -> dict[tuple[Version, Version], PairedCo
         ): PairedCounts(*(getattr(row, name) for name in _SIDES))
         for row in connection.execute(select(LABEL_PAIR))
     }
-
-
-def count_labels(connection: Connection) -> int:
-    """Return how many labels are remembered."""
-    return int(connection.execute(select(func.count()).select_from(LABEL)).scalar_one())
 
 
 _SIDES = ("both", "live_only", "candidate_only", "neither")
