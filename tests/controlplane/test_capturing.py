@@ -133,11 +133,10 @@ def test_a_mistake_of_the_writer_costs_its_rows_only(
 
     async def scenario() -> None:
         rig = Rig(tmp_path)
-        plans = iter([None])
 
         def broken(*_: object) -> CapturePlan:
             monkeypatch.undo()
-            return next(plans)  # type: ignore[return-value]
+            raise RuntimeError("a mistake")
 
         monkeypatch.setattr(rig.capture, "_plan_of", broken)
         task = asyncio.create_task(rig.capture.run())
