@@ -59,7 +59,8 @@ def test_of_two_promotions_that_race_one_wins(shop: Workshop) -> None:
         shop.put("raced", version, offset=version)
     for version in (1, 2, 3):
         eventually(partial(_is_loaded, shop.gateway, "raced", version))
-    before = release(shop.gateway, "raced")
+    # Its state is put in place by the release policy, a moment after a worker has it.
+    before = eventually(partial(_once_live, shop.gateway, "raced"))
     generation, chosen = str(before["generation"]), {1, 2, 3} - {int(before["live"])}
     replies: list[Reply] = []
 
@@ -78,6 +79,12 @@ def test_of_two_promotions_that_race_one_wins(shop: Workshop) -> None:
     assert won.json["acknowledged"]
     assert lost.json["release"]["live"] == won.json["after"]["live"]
     assert shop.offset("raced") == int(won.json["after"]["live"])
+
+
+def _once_live(gateway: Gateway, model: str) -> Any:
+    """Return how a release stands, once one of its versions is live; before that, None."""
+    standing = release(gateway, model)
+    return standing if standing["live"] is not None else None
 
 
 def _is_loaded(gateway: Gateway, model: str, version: int) -> bool:
