@@ -14,7 +14,7 @@ import structlog
 import structlog.tracebacks
 from structlog.typing import EventDict, WrappedLogger
 
-from server.config import Settings
+from server.settings import Settings
 
 
 def configure_logs(settings: Settings, process: str) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import structlog
 
 from server import ports
-from server.config import Settings
 from server.machine import how_it_ended
+from server.settings import Settings
 from server.supervision import is_stuck, restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter

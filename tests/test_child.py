@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.child import BEAT_SECONDS
-from server.config import Settings
+from server.settings import Settings
 from server.wire.channel import BEAT, Charter, decode_report, encode_charter
 from tests.support.child_program import LARGE_REPORT
 from tests.support.gateway import eventually, is_running
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30.0
 # A parent that starts a child, says its process id, and never ends by itself.
 PARENT = """
 import os, socket, subprocess, sys, time
-from server.config import Settings
+from server.settings import Settings
 from server.wire.channel import Charter, encode_charter
 ours, theirs = socket.socketpair()
 child = subprocess.Popen(

@@ -4,18 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
-from server.config import (
-    NOT_SETTINGS,
-    SECRETS,
-    ModelSettings,
-    Settings,
-    line_of,
-    load_settings,
-    parse_version_policy,
-)
+from server.config import NOT_SETTINGS, line_of, load_settings
 from server.errors import ConfigError
+from server.settings import SECRETS, Settings, parse_version_policy
 
 # For each setting another value than its default, as text, and what it becomes.
 EXAMPLES: dict[str, tuple[str, Any]] = {
@@ -214,24 +207,6 @@ def test_a_long_value_is_shortened_in_the_text() -> None:
     assert len(problem) < 250
 
 
-@pytest.mark.parametrize(
-    ("policy", "parsed"),
-    [
-        ("latest:1", ("latest", (1,))),
-        ("latest:12", ("latest", (12,))),
-        ("all", ("all", ())),
-        ("specific:3", ("specific", (3,))),
-        ("specific:1,3,2", ("specific", (1, 3, 2))),
-    ],
-)
-def test_a_version_policy_is_a_kind_and_numbers(
-    policy: str, parsed: tuple[str, tuple[int, ...]]
-) -> None:
-    """Read in one place, for settings and for whoever needs its parts."""
-    assert parse_version_policy(policy) == parsed
-    assert load(version_policy=policy)[0].version_policy == policy
-
-
 WRONG_POLICIES = ["", "latest", "latest:", "latest:0", "latest:-1", "latest:1,2", "latest:x"]
 WRONG_POLICIES += ["latest:1.5", "all:1", "specific", "specific:", "specific:0", "specific:1,,2"]
 WRONG_POLICIES += ["specific:1,x", "newest", "LATEST:1", "latest:" + "9" * 5000]
@@ -323,22 +298,6 @@ def test_a_table_is_not_a_setting(file: Path) -> None:
 def test_the_line_of_a_key_is_found(text: str, line: int) -> None:
     """For every way in which TOML sets a key at the top."""
     assert line_of(text, "port") == line
-
-
-def test_settings_cannot_be_changed() -> None:
-    """They are handed around; nobody shall wonder who changed them."""
-    with pytest.raises(ValidationError, match="frozen"):
-        load()[0].port = 1  # type: ignore[misc]
-
-
-def test_a_models_settings_are_part_of_all_settings() -> None:
-    """The gateway's defaults are where a model's settings begin."""
-    settings = load(max_rows="7")[0]
-
-    assert ModelSettings.model_fields.keys() < Settings.model_fields.keys()
-    assert ModelSettings(max_rows=settings.max_rows).max_rows == 7
-    with pytest.raises(ValidationError):
-        ModelSettings(max_row=7)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

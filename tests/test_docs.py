@@ -17,7 +17,7 @@ from starlette.routing import Route
 import server
 from server.cli import app as program
 from server.cli.options import MEANINGS
-from server.config import NOT_SETTINGS, ModelSettings, Settings, load_settings
+from server.config import NOT_SETTINGS, load_settings
 from server.controlplane import app as control_app
 from server.controlplane import exposition
 from server.controlplane.feedback_app import FeedbackApp
@@ -29,6 +29,7 @@ from server.errors import TidegateError
 from server.protocol.errors import STATUS
 from server.protocol.request_headers import CONTENT_ENCODING, NOTED
 from server.repository.model_settings import read_setup
+from server.settings import ModelSettings, Settings
 from server.tensors import DATATYPES
 from server.wire.tally import DURATION_BUCKETS
 from tests.support import documents

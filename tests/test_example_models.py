@@ -13,7 +13,6 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from server.cli.check import check_version
-from server.config import ModelSettings
 from server.engine.session import Session
 from server.monitoring.columns import Side
 from server.monitoring.fitting import differences
@@ -22,6 +21,7 @@ from server.repository.model_settings import read_setup
 from server.repository.reference import find_reference, load_profile
 from server.repository.verdict import VerificationOrder
 from server.repository.verification import verify
+from server.settings import ModelSettings
 
 MODELS = Path(__file__).parents[1] / "models"
 VERSIONS = {"breast-cancer/1", "breast-cancer/2", "diabetes/1", "diabetes-risk/1", "digits/1"}

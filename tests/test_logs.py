@@ -15,7 +15,7 @@ except ZeroDivisionError:
 PROLOGUE = """
 import asyncio, logging, os, structlog, warnings
 from pathlib import Path
-from server.config import Settings
+from server.settings import Settings
 from server.logs import configure_logs
 log = structlog.get_logger()
 configure_logs(Settings(**{settings}), "worker-0")

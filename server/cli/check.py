@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server.config import ModelSettings
 from server.errors import ModelInvalid
 from server.repository.intake_rules import (
     checked_capture,
@@ -23,6 +22,7 @@ from server.repository.reference import find_reference
 from server.repository.staging import StillChanging, Store
 from server.repository.verdict import Verdict, VerificationOrder
 from server.repository.verification import verify
+from server.settings import ModelSettings
 
 
 def versions_below(path: Path) -> list[Path]:

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from server import config
-from server.config import ENV_PREFIX, ModelSettings, Settings
+from server import settings
+from server.config import ENV_PREFIX
+from server.settings import ModelSettings, Settings
 
 _PANELS = {"model": "Serving (all models; model.toml sets them for one)", "server": "Server"}
 
@@ -26,7 +27,7 @@ def _meanings() -> dict[str, str]:
     """
     classes = [
         node
-        for node in ast.parse(inspect.getsource(config)).body
+        for node in ast.parse(inspect.getsource(settings)).body
         if isinstance(node, ast.ClassDef) and node.name in ("ModelSettings", "Settings")
     ]
     return {

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from server.capture.columns import CapturePlan
 from server.capture.rows import Taken
-from server.config import Settings
 from server.controlplane.known import KnownModel, KnownVersion
 from server.release.route import ALL_BP
+from server.settings import Settings
 from server.wire.record import BatchRecords, Content
 
 if TYPE_CHECKING:

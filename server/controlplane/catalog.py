@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 import watchfiles
 
-from server.config import ModelSettings, Settings
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.known import KnownModel, KnownVersion
@@ -23,6 +22,7 @@ from server.errors import ModelInvalid
 from server.repository.layout import ModelFolder, VersionFolder, scan, scan_model
 from server.repository.model_settings import read_setup
 from server.repository.staging import StillChanging
+from server.settings import ModelSettings, Settings
 
 log = structlog.get_logger()
 

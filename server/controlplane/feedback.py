@@ -21,7 +21,6 @@ from itertools import chain
 
 import structlog
 
-from server.config import Settings
 from server.controlplane import feedback_work
 from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
@@ -31,6 +30,7 @@ from server.monitoring.joining import Pairs, Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
 from server.monitoring.realised_figures import PairedCounts
+from server.settings import Settings
 from server.store.database import Store
 from server.wire.desired import ModelPlan
 from server.wire.record import BatchRecords

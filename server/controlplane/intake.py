@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from server.config import Settings
 from server.controlplane.verifying import Verifiers
 from server.errors import ModelInvalid
 from server.monitoring.checks import Policy
@@ -32,6 +31,7 @@ from server.repository.reference import Reference, find_reference
 from server.repository.staging import StagedVersion, Store
 from server.repository.verdict import Verdict, VerificationOrder
 from server.repository.verdicts import RUNTIME_VERSION, VerdictStore
+from server.settings import Settings
 from server.wire.desired import VersionPlan
 
 T = TypeVar("T")

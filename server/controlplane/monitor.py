@@ -22,7 +22,6 @@ from typing import Any
 import structlog
 from prometheus_client.metrics_core import Metric
 
-from server.config import Settings
 from server.controlplane import monitor_metrics, self_references
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.monitor_keeping import Keeper
@@ -38,6 +37,7 @@ from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.monitoring.report import performance
 from server.monitoring.self_reference import SelfReference
+from server.settings import Settings
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.record import BatchRecords, Content

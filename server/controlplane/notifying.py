@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from server.config import Settings
 from server.errors import StoreUnavailable
 from server.monitoring.notifier import (
     CONTENT_TYPE,
@@ -31,6 +30,7 @@ from server.monitoring.notifier import (
     next_try,
     signature_headers,
 )
+from server.settings import Settings
 from server.store.database import Store
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 import structlog
 
-from server.config import Settings
 from server.controlplane.catalog import Catalog
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import Intents
@@ -28,6 +27,7 @@ from server.errors import (
     VersionNotFound,
 )
 from server.repository.model_settings import override_from_config
+from server.settings import Settings
 
 log = structlog.get_logger()
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from server.config import Settings
 from server.controlplane.fleet import Fleet, WorkerState
 from server.controlplane.known import KnownModel
 from server.controlplane.release_calls import Call
@@ -26,6 +25,7 @@ from server.release.change import Change
 from server.release.mismatches import Mismatch
 from server.release.route import ReleaseRoute, to_json
 from server.release.states import states
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from server.store.audit import Entry

@@ -13,7 +13,6 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
-from server.config import Settings
 from server.controlplane import gate_metrics, release_metrics, release_reading, shadow_metrics
 from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.fleet import Fleet
@@ -27,6 +26,7 @@ from server.controlplane.router import Router
 from server.controlplane.shadow_feed import ShadowFeed
 from server.controlplane.totals import Totals
 from server.errors import StoreUnavailable
+from server.settings import Settings
 from server.store.database import Store
 
 Wait = Callable[[], Awaitable[None]]

@@ -19,7 +19,6 @@ from dataclasses import replace
 
 import structlog
 
-from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import write_whole
 from server.controlplane.known import KnownModel
@@ -37,6 +36,7 @@ from server.repository.policy import (
     select,
     to_load,
 )
+from server.settings import Settings
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 

@@ -21,7 +21,6 @@ from typing import Protocol
 import numpy as np
 import structlog
 
-from server.config import Settings
 from server.controlplane.known import KnownModel
 from server.controlplane.shadow_findings import Findings
 from server.controlplane.shadow_link import ShadowLink
@@ -31,6 +30,7 @@ from server.release.evidence import Kind as PairKind
 from server.release.evidence import ShadowEvidence
 from server.release.mismatches import Mismatch, kept
 from server.release.route import ReleaseRoute
+from server.settings import Settings
 from server.store.keys import EvidenceKey
 from server.wire import record, shadow
 from server.wire.frames import Kind

@@ -8,7 +8,6 @@ Concurrency: event loop only.
 
 import random
 
-from server.config import Settings
 from server.dataplane.predict import Predictor
 from server.dataplane.routes import Routes
 from server.dataplane.targets import Target
@@ -18,6 +17,7 @@ from server.http.port import HttpPort
 from server.protocol.http_answer import Headers, json_ok_prefix
 from server.protocol.request_headers import InferHeaders
 from server.release.route import ALL_BP
+from server.settings import Settings
 
 
 class Plane(HttpPort):

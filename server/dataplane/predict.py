@@ -12,7 +12,6 @@ from typing import cast
 
 import structlog
 
-from server.config import Settings
 from server.dataplane.batch_columns import OK, OWN_ID
 from server.dataplane.call import Call
 from server.dataplane.numbering import Numbering
@@ -28,6 +27,7 @@ from server.protocol.contract import Contract
 from server.protocol.errors import INTERNAL_TEXT
 from server.protocol.infer_request import InferRequest
 from server.protocol.request_headers import InferHeaders
+from server.settings import Settings
 
 log = structlog.get_logger()
 

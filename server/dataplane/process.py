@@ -19,7 +19,6 @@ import uvicorn
 
 from server import machine
 from server.child import Channel, run_child
-from server.config import Settings
 from server.dataplane.app import build_app
 from server.dataplane.connection import DataConnection
 from server.dataplane.control_link import ControlLink
@@ -29,6 +28,7 @@ from server.dataplane.questions import Questions
 from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
 from server.errors import ShuttingDown
+from server.settings import Settings
 from server.wire import desired, status
 from server.wire.channel import Charter
 from server.wire.frames import Kind

@@ -9,8 +9,8 @@ Concurrency: event loop only.
 import asyncio
 from typing import Protocol
 
-from server.config import Settings
 from server.engine.admission import Budget
+from server.settings import Settings
 
 SWEEP_SECONDS = 0.25
 

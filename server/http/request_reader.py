@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 
 import httptools
 
-from server.config import Settings
 from server.engine.admission import Budget
 from server.errors import (
     BadHttp,
@@ -31,6 +30,7 @@ from server.http.asgi_scope import asgi_scope
 from server.http.repeated_head import RepeatedHead
 from server.protocol.http_answer import Headers
 from server.protocol.request_headers import CONTENT_ENCODING, NOTED
+from server.settings import Settings
 
 # Where in a request the connection is. Plain integers: an Enum costs a microsecond a request.
 IDLE: Final = 0

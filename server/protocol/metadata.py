@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import server
-from server.config import ModelSettings, parse_version_policy
+from server.settings import ModelSettings, parse_version_policy
 from server.tensors import Signature, TensorSpec
 
 EXTENSIONS = (

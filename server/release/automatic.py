@@ -22,12 +22,12 @@ has the last word. Pure.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from server.config import ReleaseMode
 from server.release.actions import Action, Verb
 from server.release.checks import MAX_REASON_LENGTH
 from server.release.gate_settings import CanarySettings, GateSettings
 from server.release.gates import Report, Verdict
 from server.release.route import Canary, ReleaseRoute, Shadow
+from server.settings import ReleaseMode
 
 
 @dataclass(frozen=True, slots=True)

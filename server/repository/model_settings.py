@@ -14,13 +14,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.config import CheckPolicy, ModelSettings, line_of
+from server.config import line_of
 from server.errors import InvalidRequest, ModelInvalid
 from server.release.gate_settings import NAMES, CanarySettings, GateSettings
 from server.repository import triton_config
 from server.repository.capture_table import CaptureTable
 from server.repository.layout import MODEL_FILE, SETTINGS_FILE, TRITON_FILE
 from server.repository.shadow_table import OutputTable, ShadowTable
+from server.settings import CheckPolicy, ModelSettings
 
 _FIX = f"mend {SETTINGS_FILE}"
 

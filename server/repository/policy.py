@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from server.config import ReleaseMode, parse_version_policy
 from server.release.route import ReleaseRoute
+from server.settings import ReleaseMode, parse_version_policy
 
 POLICY, SYSTEM = "policy", "system"
 """Who changes a release state when no operator and no gate does."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from server.config import SECRETS, Settings
+from server.settings import SECRETS, Settings
 
 
 @dataclass(frozen=True, slots=True)

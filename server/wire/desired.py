@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from server.config import ModelSettings
 from server.monitoring.checks import Check
 from server.release import route as release_route
 from server.release.route import Canary, ReleaseRoute
+from server.settings import ModelSettings
 
 FILE_NAME = "desired.json"
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import server
 from server.cli import app
 from server.cli.options import MEANINGS
-from server.config import Settings
+from server.settings import Settings
 
 COMMANDS = ["serve", "doctor", "model list", "model load", "model unload", "model check"]
 COMMANDS += ["profile build", "profile show"]

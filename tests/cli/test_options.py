@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from server.cli.options import MEANINGS, flag, setting_help, with_settings
-from server.config import Settings
+from server.settings import Settings
 
 OWN = typer.Option(None, "--own")
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from server.cli.summary import print_ready
-from server.config import Settings
+from server.settings import Settings
 from server.supervisor import Supervisor
 from tests.support.fake_http import Answers, answering
 from tests.support.gateway import call

@@ -1,9 +1,9 @@
 """The metric of data checks: what was broken, and zeros for what was not."""
 
-from server.config import ModelSettings
 from server.controlplane.check_metrics import ZEROED_CHECKS, broken_checks
 from server.controlplane.totals import Totals
 from server.monitoring.checks import Check, Policy
+from server.settings import ModelSettings
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.tally import Tally
 

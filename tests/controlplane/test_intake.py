@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from server.config import ModelSettings, Settings
 from server.controlplane.intake import Accepted, Intake
 from server.controlplane.verifying import Verifiers
 from server.errors import ModelInvalid
 from server.repository.layout import VersionFolder, scan
 from server.repository.model_settings import ModelSetup
 from server.repository.verdict import Verdict, VerificationOrder
+from server.settings import ModelSettings, Settings
 from tests.support import models
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from server.config import ModelSettings
 from server.controlplane.known import KnownModel, KnownVersion, describe
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import NO_ROUTE, Route
 from server.repository.verdict import Verdict
+from server.settings import ModelSettings
 from server.tensors import Signature
 from server.wire.desired import VersionPlan
 from server.wire.status import Failure

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from server.config import ModelSettings
 from server.controlplane.known import KnownModel, KnownVersion
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.policy import Route
+from server.settings import ModelSettings
 from server.wire.desired import VersionPlan
 from server.wire.status import Failure
 

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, text
 
-from server.config import Settings
 from server.controlplane import notifying
 from server.controlplane.notifying import Notifier
 from server.errors import StoreUnavailable
 from server.monitoring.notifier import GIVE_UP_SECONDS, signature_headers
+from server.settings import Settings
 from server.store import outbox
 from server.store.database import Store
 from server.store.outbox import Outcome

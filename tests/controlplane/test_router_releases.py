@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from server.config import ModelSettings
 from server.controlplane import router
 from server.controlplane.intents import write_whole
 from server.controlplane.known import KnownModel
@@ -16,6 +15,7 @@ from server.controlplane.releases import Wish
 from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute
 from server.repository.model_settings import ModelSetup
+from server.settings import ModelSettings
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from server.wire.status import Failure

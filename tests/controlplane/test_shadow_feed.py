@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import Settings
 from server.controlplane import shadow_feed
 from server.controlplane.evidence_book import Evidence
 from server.controlplane.shadow_feed import ShadowFeed
@@ -19,6 +18,7 @@ from server.controlplane.shadow_findings import MAX_FINDINGS
 from server.release.evidence import SCORE_BINS, ShadowEvidence
 from server.release.mismatches import Mismatch
 from server.release.route import ReleaseRoute
+from server.settings import Settings
 from server.store.keys import EvidenceKey
 from server.wire import record, shadow
 from server.wire.frames import FrameReader, Kind, frame

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from server.config import ModelSettings
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.shadow_plans import Key, plans_of, targets_of
 from server.release.route import ReleaseRoute, Shadow
 from server.release.shadow_rules import NO_RULES
 from server.repository.layout import ModelFolder, VersionFolder
+from server.settings import ModelSettings
 from server.wire.desired import VersionPlan
 from server.wire.record import Content
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from server.config import Settings
 from server.dataplane.connection import DataConnection
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
@@ -19,6 +18,7 @@ from server.errors import QueueFull
 from server.protocol.answers import InferAnswer
 from server.protocol.http_answer import origin_headers
 from server.protocol.request_headers import InferHeaders
+from server.settings import Settings
 
 DATE = [(b"date", b"today")]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import Settings
 from server.dataplane.loader import Loader
 from server.dataplane.plane import Plane
 from server.dataplane.routes import Routes, RouteTable
@@ -20,6 +19,7 @@ from server.engine.session import Session
 from server.errors import ModelLoading, ModelNotFound, ModelUnavailable, VersionNotFound
 from server.release.route import ReleaseRoute
 from server.repository import samples
+from server.settings import Settings
 from server.wire.desired import DesiredState, ModelPlan, VersionPlan
 from tests.dataplane.conftest import PlanOf
 from tests.support import models

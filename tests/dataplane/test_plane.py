@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from server.config import Settings
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, Routes, RouteTable
 from server.dataplane.telemetry import UNKNOWN, Telemetry
 from server.errors import ModelLoading, ModelNotFound, VersionNotFound
 from server.http.port import SWEEP_SECONDS
 from server.protocol.request_headers import PLAIN
+from server.settings import Settings
 
 
 def on_loop(scenario: Callable[[Plane], None]) -> None:

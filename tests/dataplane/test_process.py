@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from server.config import Settings
 from server.dataplane import process
+from server.settings import Settings
 from server.wire import channel, desired
 from server.wire.channel import Charter
 from tests.dataplane.conftest import PlanOf, StartWorker

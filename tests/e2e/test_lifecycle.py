@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import ModelSettings
 from server.repository import samples
+from server.settings import ModelSettings
 from server.tensors import DATATYPES, Signature, TensorSpec
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan, VersionPlan

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config import Settings
 from server.engine.admission import Budget
 from server.http.repeated_head import RepeatedHead
 from server.http.request_reader import RequestReader
+from server.settings import Settings
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: h\r\ncontent-LENGTH:  %d\r\nX: y\r\n\r\n"
 

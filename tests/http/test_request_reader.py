@@ -4,10 +4,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from server.config import Settings
 from server.engine.admission import Budget
 from server.errors import BadHttp, TidegateError
 from server.http.request_reader import BODY, HEADERS, IDLE
+from server.settings import Settings
 from tests.support.asking import cut
 from tests.support.reading import CHUNKED, LARGE, Recorder, head
 

@@ -3,8 +3,8 @@
 import pytest
 
 import server
-from server.config import ModelSettings
 from server.protocol import metadata
+from server.settings import ModelSettings
 from server.tensors import DATATYPES, Signature
 from tests.support.contracts import spec
 

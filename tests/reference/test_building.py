@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
-from server.config import ModelSettings
 from server.engine.session import Session
 from server.errors import DataInvalid
 from server.monitoring import sampling
@@ -21,6 +20,7 @@ from server.reference.answering import Answers
 from server.reference.building import Builder, Built, Options
 from server.reference.opening import open_table
 from server.repository.model_settings import read_setup
+from server.settings import ModelSettings
 from server.statistics.histogram import count_column
 from tests.support import models
 

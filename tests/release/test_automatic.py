@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config import ReleaseMode
 from server.release.actions import AUTOMATIC, NEEDS_CANDIDATE, Action, Asked, Verb, carry_out
 from server.release.automatic import Decision, Newcomer, Situation, next_decision
 from server.release.candidate import Candidate
@@ -14,6 +13,7 @@ from server.release.checks import MAX_REASON_LENGTH
 from server.release.gate_settings import CanarySettings, GateSettings
 from server.release.gates import Reading, Report, Verdict
 from server.release.route import Canary, ReleaseRoute, Shadow
+from server.settings import ReleaseMode
 
 NOW = 1_000_000.0
 LIVE = ReleaseRoute("m", 3, live="1", live_digest="d1", live_since_seconds=0.0)

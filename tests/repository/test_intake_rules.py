@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from server.config import ModelSettings
 from server.errors import ModelInvalid
 from server.monitoring.checks import Check, Policy
 from server.release.gate_settings import GateSettings
@@ -20,6 +19,7 @@ from server.repository.layout import VersionFolder
 from server.repository.model_settings import CheckTable, ModelSetup
 from server.repository.shadow_table import ShadowTable
 from server.repository.verdict import Verdict
+from server.settings import ModelSettings
 from server.tensors import DATATYPES, Signature, TensorSpec
 
 INPUTS = {"x": (-1, 3), "y": (-1,), "image": (-1, 2, 2), "open": (-1, -1)}

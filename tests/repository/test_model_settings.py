@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config import ModelSettings, parse_version_policy
 from server.errors import InvalidRequest, ModelInvalid
 from server.repository.model_settings import (
     CheckTable,
@@ -16,6 +15,7 @@ from server.repository.model_settings import (
     read_setup,
 )
 from server.repository.shadow_table import OutputTable, ShadowTable
+from server.settings import ModelSettings, parse_version_policy
 from tests.support.permissions import without_root_rights
 
 DEFAULTS = ModelSettings(max_rows=10, threads=2, queue_rows=500)

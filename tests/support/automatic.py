@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from server.config import ReleaseMode
 from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.known import KnownModel
 from server.controlplane.release_controller import ReleaseController
@@ -17,6 +16,7 @@ from server.controlplane.totals import Totals
 from server.release.actions import Action, Verb
 from server.release.gate_settings import CanarySettings, GateSettings
 from server.release.route import ReleaseRoute
+from server.settings import ReleaseMode
 from server.wire.status import Status
 from server.wire.tally import Tally
 from tests.support.fake_worker import known

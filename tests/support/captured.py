@@ -9,11 +9,11 @@ import numpy as np
 
 from server.capture.columns import CapturePlan
 from server.capture.rows import Taken
-from server.config import ModelSettings, Settings
 from server.controlplane.capturing import Capture
 from server.controlplane.known import KnownModel, KnownVersion
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.verdict import Verdict
+from server.settings import ModelSettings, Settings
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from server.wire import record
 from server.wire.desired import VersionPlan

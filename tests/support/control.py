@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from server.config import Settings
 from server.controlplane import release_reading
 from server.controlplane.catalog import Catalog
 from server.controlplane.exposition import Sources
@@ -25,6 +24,7 @@ from server.controlplane.release_operations import ReleaseOperations
 from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
+from server.settings import Settings
 from server.store.database import Store
 from server.wire import desired, record, status
 from server.wire.frames import FrameReader, Kind, frame

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import uvloop
 
-from server.config import ModelSettings, Settings
 from server.dataplane.process import Worker
+from server.settings import ModelSettings, Settings
 from server.wire.channel import Charter
 from server.wire.desired import DesiredState, ModelPlan, VersionPlan
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from server.config import ModelSettings
 from server.controlplane.known import KnownModel, KnownVersion
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.model_settings import ModelSetup
+from server.settings import ModelSettings
 from server.wire import desired, status
 from server.wire.desired import DesiredState, VersionPlan
 from server.wire.frames import FrameReader, Kind, frame

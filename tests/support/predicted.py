@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from server.config import ModelSettings, Settings
 from server.controlplane.feedback import Feedback
 from server.controlplane.known import KnownModel, KnownVersion
 from server.release.route import Canary, ReleaseRoute
 from server.release.shadow_rules import Segment, ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
 from server.repository.verdict import Verdict
+from server.settings import ModelSettings, Settings
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.record import (

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from server.config import Settings
 from server.engine.admission import Budget
 from server.errors import TidegateError
 from server.http.request_reader import RequestReader
+from server.settings import Settings
 
 SETTINGS = Settings(max_header_bytes=2048, max_headers=10, max_url_bytes=256, max_body_bytes=4096)
 LARGE = Settings(max_body_bytes=1 << 20)

@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from server.config import Settings
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
 from server.controlplane.router import Router
+from server.settings import Settings
 from server.store.database import Store
 from server.wire import desired
 from server.wire.desired import DesiredState

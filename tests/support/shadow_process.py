@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from server.config import Settings
 from server.release.evidence import ShadowEvidence
+from server.settings import Settings
 from server.wire import record, shadow
 from server.wire.channel import Charter, encode_charter
 from server.wire.frames import FrameReader, Kind, frame

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.config import Settings
+from server.settings import Settings
 from server.wire.channel import (
     BEAT,
     Charter,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.config import ModelSettings
 from server.monitoring.checks import Check, Policy
 from server.release.route import Canary, ReleaseRoute, Shadow
+from server.settings import ModelSettings
 from server.wire.desired import (
     FILE_NAME,
     DesiredState,
