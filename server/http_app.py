@@ -1,9 +1,10 @@
-"""What Starlette applications share: bodies, JSON answers, and errors in the one form there is.
+"""What Starlette applications share: how routes are declared, bodies, answers, errors.
 
-Decides nothing but that form. Does not know routes.
+Decides the form of these; every route is declared together with the role that its callers need.
+Does not know which routes there are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
+from server.access.roles import Role
 from server.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -23,6 +25,25 @@ from server.errors import (
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import Answer, json_headers
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class RoleRoute(Route):
+    """A route, and the role that its callers need."""
+
+    def __init__(
+        self, path: str, endpoint: Endpoint, role: Role, methods: Collection[str] = ("GET",)
+    ) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self.role = role
+
+
+def route(
+    path: str, endpoint: Endpoint, role: Role, *, methods: Collection[str] = ("GET",)
+) -> RoleRoute:
+    """Declare a route: the one way to do it, on either port."""
+    return RoleRoute(path, endpoint, role, methods)
 
 
 def respond(answer: Answer) -> Response:
@@ -82,9 +103,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return error_response(request, InvalidRequest(str(error.detail)))
 
 
-def starlette_app(routes: list[BaseRoute]) -> Starlette:
-    """Build an application whose every error has our form."""
-    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+def starlette_app(routes: Sequence[BaseRoute]) -> Starlette:
+    """Build an application whose every error has our form.
+
+    Raises:
+        TypeError: a route does not say which role its callers need.
+
+    """
+    for one in routes:
+        if not isinstance(one, RoleRoute):
+            raise TypeError(f"{one!r} has no role: declare it with server.http_app.route")
+    app = Starlette(routes=list(routes), exception_handlers=EXCEPTION_HANDLERS)
     # A path with a slash too many is not found. A redirect would lead to whatever Host was sent.
     app.router.redirect_slashes = False
     return app

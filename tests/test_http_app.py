@@ -10,10 +10,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from server.access.roles import Role
 from server.errors import InvalidInput, QueueFull
-from server.http_app import EXCEPTION_HANDLERS, json_response, respond
+from server.http_app import EXCEPTION_HANDLERS, json_response, respond, route, starlette_app
 from server.protocol.errors import INTERNAL_TEXT
 from server.protocol.http_answer import Answer
 
@@ -151,3 +152,13 @@ def test_without_a_safe_request_id_there_is_one_of_ours(given: bytes | None) -> 
     ids = {ask("/refuse", headers=headers).json["request_id"] for _ in range(2)}
     assert len(ids) == 2
     assert all(len(one) == 16 for one in ids)
+
+
+def test_a_route_says_which_role_it_needs_or_the_application_is_not_built() -> None:
+    """A forgotten role must not become an open door."""
+    declared = route("/fine", fine, Role.OPEN)
+
+    assert starlette_app([declared]).routes == [declared]
+    for other in (Route("/fine", fine), Mount("/static", APP)):
+        with pytest.raises(TypeError, match="has no role: declare it with"):
+            starlette_app([declared, other])

@@ -18,7 +18,7 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 # Lowest first. A file may import from its own layer and from the layers before it.
 LAYERS = [
     "__init__ errors settings config tensors machine ports supervision",  # words and values
-    "protocol statistics logs",
+    "access protocol statistics logs",
     "engine monitoring reference release repository store http_app",
     "http wire",
     "capture",
@@ -123,6 +123,7 @@ PURE = (
     "tensors.py",
     "supervision.py",
     "http_app.py",
+    "access/roles.py",
     "protocol/",
     "statistics/",
     "engine/admission.py",

@@ -14,14 +14,14 @@ from prometheus_client.metrics_core import Metric
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from server.access.roles import Role
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.monitor import Monitor
 from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.page import render
 from server.errors import InvalidRequest, ModelUnavailable, VersionNotFound
-from server.http_app import json_response, read_body, starlette_app
+from server.http_app import RoleRoute, json_response, read_body, route, starlette_app
 from server.protocol import metadata
 
 MAX_BODY_BYTES = 1 << 20
@@ -165,30 +165,30 @@ async def _parameters(request: Request) -> dict[str, Any]:
     return parameters or {}
 
 
-def build_app(app: ControlApp, others: Iterable[BaseRoute] = ()) -> Starlette:
+def build_app(app: ControlApp, others: Iterable[RoleRoute] = ()) -> Starlette:
     """Build the application of the control port; `others` are routes that are told elsewhere."""
     model = "/v2/models/{model}"
     version = model + "/versions/{version}"
     repository = "/v2/repository/models/{model}"
-    routes: list[BaseRoute] = [
-        Route("/v2", app.server_metadata),
-        Route("/v2/", app.server_metadata),
-        Route("/v2/health/live", app.live),
-        Route("/v2/health/ready", app.ready),
-        Route("/v2/models", app.models),
-        Route("/v2/models/stats", app.statistics),
-        Route("/v2/repository/index", app.index, methods=["POST"]),
-        Route(repository + "/load", app.load, methods=["POST"]),
-        Route(repository + "/unload", app.unload, methods=["POST"]),
-        Route("/v1/models/{model}/drift", app.drift),
-        Route("/metrics", app.metrics),
+    routes: list[RoleRoute] = [
+        route("/v2", app.server_metadata, Role.READ_METRICS),
+        route("/v2/", app.server_metadata, Role.READ_METRICS),
+        route("/v2/health/live", app.live, Role.OPEN),
+        route("/v2/health/ready", app.ready, Role.OPEN),
+        route("/v2/models", app.models, Role.READ_METRICS),
+        route("/v2/models/stats", app.statistics, Role.READ_METRICS),
+        route("/v2/repository/index", app.index, Role.READ_METRICS, methods=["POST"]),
+        route(repository + "/load", app.load, Role.OPERATE, methods=["POST"]),
+        route(repository + "/unload", app.unload, Role.OPERATE, methods=["POST"]),
+        route("/v1/models/{model}/drift", app.drift, Role.READ_METRICS),
+        route("/metrics", app.metrics, Role.READ_METRICS),
         *others,
     ]
     for prefix in (model, version):
         routes += [
-            Route(prefix, app.model_metadata),
-            Route(prefix + "/ready", app.model_ready),
-            Route(prefix + "/config", app.model_config),
-            Route(prefix + "/stats", app.statistics),
+            route(prefix, app.model_metadata, Role.READ_METRICS),
+            route(prefix + "/ready", app.model_ready, Role.READ_METRICS),
+            route(prefix + "/config", app.model_config, Role.READ_METRICS),
+            route(prefix + "/stats", app.statistics, Role.READ_METRICS),
         ]
     return starlette_app(routes)

@@ -12,14 +12,14 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from server.access.roles import Role
 from server.controlplane.feedback import Feedback
 from server.controlplane.feedback_work import Answer
 from server.controlplane.known import KnownModel
 from server.controlplane.realised_view import RealisedView
 from server.errors import BadJson, InvalidRequest
-from server.http_app import json_response, read_body
+from server.http_app import RoleRoute, json_response, read_body, route
 
 MAX_FEEDBACK_BYTES = 4 << 20
 MAX_ITEMS = 10_000
@@ -57,11 +57,11 @@ class FeedbackApp:
         report = await self._view.report(model.name, model.route.live, estimated)
         return json_response(report)
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[RoleRoute]:
         """Return the routes."""
         return [
-            Route("/v1/feedback", self.push, methods=["POST"]),
-            Route("/v1/models/{model}/performance", self.performance),
+            route("/v1/feedback", self.push, Role.PREDICT, methods=["POST"]),
+            route("/v1/models/{model}/performance", self.performance, Role.READ_METRICS),
         ]
 
 

@@ -13,8 +13,8 @@ from functools import partial
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from server.access.roles import Role
 from server.controlplane.release_calls import (
     CALLS,
     STOP_PARAMETERS,
@@ -27,7 +27,7 @@ from server.controlplane.release_calls import (
 )
 from server.controlplane.release_operations import ReleaseOperations
 from server.errors import StaleGeneration
-from server.http_app import error_response, json_response, read_body
+from server.http_app import RoleRoute, error_response, json_response, read_body, route
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
 
 MAX_BODY_BYTES = 64 << 10
@@ -40,16 +40,18 @@ class ReleaseApp:
     def __init__(self, operations: ReleaseOperations) -> None:
         self._operations = operations
 
-    def routes(self) -> Iterator[BaseRoute]:
+    def routes(self) -> Iterator[RoleRoute]:
         """Yield all routes of releases."""
         path = "/v1/models/{model}/release"
-        yield Route(path, self.status)
-        yield Route(path + "/history", self.history)
-        yield Route(path + "/mismatches", self.mismatches)
+        yield route(path, self.status, Role.READ_METRICS)
+        yield route(path + "/history", self.history, Role.READ_METRICS)
+        yield route(path + "/mismatches", self.mismatches, Role.READ_METRICS)
         for name in CALLS:
-            yield Route(f"{path}/{name}", partial(self.call, name), methods=["POST"])
+            yield route(f"{path}/{name}", partial(self.call, name), Role.OPERATE, methods=["POST"])
         for name in ("shadow", "canary"):
-            yield Route(f"{path}/{name}", partial(self.stop, name), methods=["DELETE"])
+            yield route(
+                f"{path}/{name}", partial(self.stop, name), Role.OPERATE, methods=["DELETE"]
+            )
 
     async def status(self, request: Request) -> Response:
         """Say how a release stands."""

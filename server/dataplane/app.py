@@ -15,15 +15,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from server.access.roles import Role
 from server.dataplane.call import CLIENT_GONE, Call
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.errors import ModelNotFound, NotFound, TidegateError
-from server.http_app import json_response, respond, starlette_app
+from server.http_app import RoleRoute, json_response, respond, route, starlette_app
 from server.protocol import compression, metadata, request_headers, v1
 from server.protocol.answers import BatchOutputs, InferAnswer
 from server.protocol.contract import Contract
@@ -273,29 +273,34 @@ def build_app(plane: Plane, ask: Ask) -> Starlette:
     app = DataApp(plane, ask)
     model = "/v2/models/{model}"
     version = model + "/versions/{version}"
-    routes: list[BaseRoute] = [
-        Route("/v2", app.server_metadata),
-        Route("/v2/", app.server_metadata),
-        Route("/v2/health/live", app.live),
-        Route("/v2/health/ready", app.ready),
-        Route("/v2/models", app.models),
-        Route("/v2/models/stats", app.statistics),
-        Route("/v2/repository/index", app.repository_index, methods=["POST"]),
-        Route("/v2/repository/models/{model}/{verb}", app.change_elsewhere, methods=["POST"]),
-        Route("/v1/models", app.models),
+    routes: list[RoleRoute] = [
+        route("/v2", app.server_metadata, Role.PREDICT),
+        route("/v2/", app.server_metadata, Role.PREDICT),
+        route("/v2/health/live", app.live, Role.OPEN),
+        route("/v2/health/ready", app.ready, Role.OPEN),
+        route("/v2/models", app.models, Role.PREDICT),
+        route("/v2/models/stats", app.statistics, Role.READ_METRICS),
+        route("/v2/repository/index", app.repository_index, Role.READ_METRICS, methods=["POST"]),
+        route(
+            "/v2/repository/models/{model}/{verb}",
+            app.change_elsewhere,
+            Role.OPERATE,
+            methods=["POST"],
+        ),
+        route("/v1/models", app.models, Role.PREDICT),
     ]
     for prefix in (model, version):
         routes += [
-            Route(prefix, app.model_metadata),
-            Route(prefix + "/ready", app.model_ready),
-            Route(prefix + "/config", app.model_config),
-            Route(prefix + "/stats", app.statistics),
-            Route(prefix + "/infer", app.infer, methods=["POST"]),
+            route(prefix, app.model_metadata, Role.PREDICT),
+            route(prefix + "/ready", app.model_ready, Role.PREDICT),
+            route(prefix + "/config", app.model_config, Role.PREDICT),
+            route(prefix + "/stats", app.statistics, Role.READ_METRICS),
+            route(prefix + "/infer", app.infer, Role.PREDICT, methods=["POST"]),
         ]
     for prefix in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
         routes += [
-            Route(prefix + ":predict", app.predict, methods=["POST"]),
-            Route(prefix + ":predict", app.predictions_are_posted),
-            Route(prefix, app.v1_model),
+            route(prefix + ":predict", app.predict, Role.PREDICT, methods=["POST"]),
+            route(prefix + ":predict", app.predictions_are_posted, Role.PREDICT),
+            route(prefix, app.v1_model, Role.PREDICT),
         ]
     return starlette_app(routes)
