@@ -23,6 +23,7 @@
         TooManyConnections    the worker holds all the connections it may
         ShuttingDown          the worker is stopping
         DeadlineQueue         the caller's deadline passed in the queue
+        DeadlineRun           the caller's deadline passed while the model ran
         ModelFailed           the model raised, or its answer does not fit its rows
         NonFiniteOutput       the model answered NaN or infinity, which JSON cannot carry
         OutputTooLarge        the model's answer is larger than the limit
@@ -191,6 +192,12 @@ class DeadlineQueue(TidegateError):
     """The caller's deadline passed while the request waited."""
 
     code = "deadline_queue"
+
+
+class DeadlineRun(TidegateError):
+    """The caller's deadline passed while the model ran on its rows."""
+
+    code = "deadline_run"
 
 
 class ModelFailed(TidegateError):

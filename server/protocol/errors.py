@@ -35,6 +35,7 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.TooManyConnections: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineQueue: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.DeadlineRun: HTTPStatus.GATEWAY_TIMEOUT,
     errors.ModelFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NonFiniteOutput: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.OutputTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
     "too_many_connections": 503,
     "shutting_down": 503,
     "deadline_queue": 504,
+    "deadline_run": 504,
     "model_error": 500,
     "non_finite_output": 500,
     "output_too_large": 500,
