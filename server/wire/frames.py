@@ -40,6 +40,10 @@ class Kind(IntEnum):
     """Shadow to control: how it is (JSON)."""
     SHADOW_ANSWERS = 13
     """Shadow to control: batch records as a candidate answered them (`record.py`)."""
+    FAULT = 14
+    """Worker to control: a version hung (`fault.py`)."""
+    SUSPECTS = 15
+    """Control to worker: which requests may kill their worker (`suspects.py`)."""
 
 
 def frame(kind: Kind, *parts: bytes | memoryview) -> bytes:
