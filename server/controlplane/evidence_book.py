@@ -44,6 +44,8 @@ class Evidence:
     """Requests that it answered since it was promoted."""
     labels: PairedCounts = field(default_factory=PairedCounts)
     """Who was right on requests that it answered as a shadow, by labels that came meanwhile."""
+    rules: str = ""
+    """By which rules its pairs are counted, as a digest; empty before that was noted."""
 
     def add(self, other: "Evidence") -> None:
         """Add what was seen of the same version in the same epoch at another time."""
@@ -54,6 +56,7 @@ class Evidence:
         self.canary.slow_seconds = self.canary.slow_seconds or other.canary.slow_seconds
         self.canary.lost_workers += other.canary.lost_workers
         self.labels = self.labels.plus(other.labels)
+        self.rules = self.rules or other.rules
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -62,6 +65,7 @@ class Evidence:
             "canary": self.canary.to_json(),
             "live": asdict(self.live),
             "labels": asdict(self.labels),
+            "rules": self.rules,
         }
 
     @classmethod
@@ -77,6 +81,7 @@ class Evidence:
             CanaryEvidence.from_json(value["canary"]),
             Requests(**value["live"]),
             PairedCounts(**value["labels"]),
+            value.get("rules", ""),  # Counts from before rules were noted have none.
         )
 
 
@@ -135,6 +140,19 @@ class EvidenceBook:
                     kept = self._open(EvidenceKey(route.model, shadow.version, shadow.epoch))
                     if kept is not None:
                         kept.labels = kept.labels.plus(counts)
+
+    def is_counted_by(self, key: EvidenceKey, rules: str) -> bool:
+        """Say whether a shadow's pairs are counted by these rules.
+
+        The first that are asked for are; what an earlier process left is counted by its own.
+        """
+        if not self._is_open:
+            return True
+        if not self.of(key).rules:
+            kept = self._open(key)
+            if kept is not None:
+                kept.rules = rules
+        return self.of(key).rules in ("", rules)
 
     def add_lost_workers(self, key: EvidenceKey, count: int) -> None:
         """Add workers that had to be replaced while a canary answered."""

@@ -24,10 +24,11 @@ from server.controlplane.release_judge import Judge
 from server.controlplane.releases import Releases, Wish
 from server.controlplane.routed_counts import RoutedCounts, slow_seconds
 from server.errors import ReleaseRefused, StaleGeneration, StoreUnavailable, TidegateError
-from server.release.actions import AUTOMATIC, Verb
+from server.release.actions import AUTOMATIC, Action, Verb
 from server.release.automatic import Decision, next_decision
 from server.release.canary_evidence import Requests
 from server.release.route import Canary, ReleaseRoute
+from server.repository.policy import SYSTEM
 from server.store.keys import EvidenceKey
 from server.wire.status import Status
 from server.wire.tally import Routed, Tally
@@ -114,6 +115,7 @@ class ReleaseController:
             self._flush_due = now + FLUSH_SECONDS
             with contextlib.suppress(StoreUnavailable):  # Then what is seen from now on counts.
                 await self._book.open()
+        await self._recount()
         routes = {
             model: route
             for model, route in self._releases.routes.items()
@@ -138,6 +140,16 @@ class ReleaseController:
             del self.obstacles[model]
         if is_due:
             await self._book.flush(now)
+
+    async def _recount(self) -> None:
+        """Let the counts of shadows begin anew where they are held to other rules than before."""
+        for model, route in list(self._releases.routes.items()):
+            rules = self._judge.rules(model) if route.shadows else ""
+            keys = [EvidenceKey(model, one.version, one.epoch) for one in route.shadows]
+            if rules and not all(self._book.is_counted_by(key, rules) for key in keys):
+                wish = Wish(SYSTEM, "the rules of [shadow] have changed", route.generation)
+                with contextlib.suppress(StaleGeneration, StoreUnavailable):
+                    await self._releases.change(model, Action(Verb.RECOUNT), wish)
 
     async def _act(self, route: ReleaseRoute, decision: Decision) -> None:
         wish = Wish(AUTOMATIC, decision.reason, route.generation, self._judge.report(route.model))

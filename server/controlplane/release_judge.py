@@ -50,6 +50,13 @@ class Judge:
         is_automatic = model.setup.settings.release == "automatic"
         return not is_automatic or not (route.shadows or _newcomer(model, route))
 
+    def rules(self, name: str) -> str:
+        """Return by which rules the shadows of a model are compared now, empty if not known."""
+        model, live = self._models.get(name), self._route(name).live
+        known = model.versions.get(live) if model is not None and live is not None else None
+        rules = known.shadow_rules if known is not None else None
+        return rules.counting_digest() if rules is not None else ""
+
     def situation(self, name: str) -> Situation | None:
         """Return all that a decision about a model rests on; None if its settings are not known."""
         model, route = self._models.get(name), self._route(name)

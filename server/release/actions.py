@@ -14,7 +14,7 @@ from server.release import transitions
 from server.release.candidate import Candidate
 from server.release.checks import check_reason
 from server.release.route import ALL_BP, DEFAULT_STEPS, ReleaseRoute
-from server.release.succession import ROLLED_BACK, refusing
+from server.release.succession import PASSED_OVER, ROLLED_BACK, recounted, refusing
 
 AUTOMATIC = "automatic"
 """The actor of changes that gates ask for."""
@@ -38,6 +38,8 @@ class Verb(StrEnum):
     RESUME = "resume"
     APPROVE = "approve"
     REFUSE = "refuse"
+    RECOUNT = "recount"
+    """Because shadows are compared by other rules than before."""
 
 
 NEEDS_CANDIDATE = frozenset({Verb.SET_LIVE, Verb.PROMOTE, Verb.START_SHADOW, Verb.START_CANARY})
@@ -115,6 +117,7 @@ _CHANGES: Mapping[Verb, Callable[[ReleaseRoute, Action, Asked], ReleaseRoute]] =
     Verb.REFUSE: lambda route, action, asked: transitions.refuse(
         route, action.version or "", reason=asked.reason
     ),
+    Verb.RECOUNT: lambda route, _, asked: recounted(route, asked.now_seconds),
 }
 _PARTS: Mapping[Verb, Callable[[ReleaseRoute, Action, Candidate, Asked], ReleaseRoute]] = {
     Verb.SET_LIVE: lambda route, _, candidate, asked: transitions.set_live(
@@ -176,6 +179,6 @@ def passing_over(route: ReleaseRoute, digests: Iterable[str]) -> ReleaseRoute:
     refused = route.refused
     for digest in digests:
         if digest not in refused and digest != route.live_digest:
-            words = f"passed over: an operator promoted version '{route.live}'"
+            words = f"{PASSED_OVER}: an operator promoted version '{route.live}'"
             refused = refusing(refused, digest, words)
     return replace(route, refused=refused)

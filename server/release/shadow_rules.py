@@ -8,7 +8,10 @@ model's signature by then (`repository/intake_rules.py`). How a pair is judged b
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
+
+import orjson
 
 MAX_SEGMENT_FEATURES = 8
 MAX_SEGMENT_VALUES = 16
@@ -72,6 +75,14 @@ class ShadowRules:
     def to_json(self) -> dict[str, Any]:
         """Return the rules as JSON values."""
         return asdict(self)
+
+    def counting_digest(self) -> str:
+        """Return what tells rules from others by which pairs would be counted differently.
+
+        What samples do not show, and names of columns, change no count.
+        """
+        counting = {name: self.to_json()[name] for name in ("outputs", "segments")}
+        return sha256(orjson.dumps(counting, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "ShadowRules":

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from server.release.candidate import Candidate
 from server.release.route import Canary, ReleaseRoute, Shadow
+from server.release.succession import PASSED_OVER
 
 
 class State(StrEnum):
@@ -64,8 +65,10 @@ def _state(route: ReleaseRoute, one: Candidate) -> VersionState:
         return _tried(State.SHADOW, shadow, words, route, one)
     if one.problem:
         return VersionState(State.FAILED, one.problem)
-    if one.digest in route.refused:
-        return VersionState(State.HELD, route.refused[one.digest])
+    refusal = route.refused.get(one.digest)
+    is_way_back = one.version == route.previous and (refusal or "").startswith(PASSED_OVER)
+    if refusal is not None and not is_way_back:
+        return VersionState(State.HELD, refusal)
     return _idle(route, one)
 
 

@@ -14,6 +14,8 @@ MAX_REFUSED = 100
 """Refused digests that are remembered; the oldest are forgotten first."""
 ROLLED_BACK = "rolled back"
 """How the reason begins for which what was live before a roll back is refused."""
+PASSED_OVER = "passed over"
+"""How the reason begins for which the version policy does not bring a version back."""
 
 
 def following(route: ReleaseRoute, **changes: Any) -> ReleaseRoute:
@@ -39,6 +41,13 @@ def with_live(route: ReleaseRoute, version: str, digest: str, now_seconds: float
         canary = route.canary and replace(route.canary, epoch=epoch, step_since_seconds=now_seconds)
         return replace(after, canary=canary)
     return replace(after, previous=route.live, previous_digest=route.live_digest, canary=None)
+
+
+def recounted(route: ReleaseRoute, now_seconds: float) -> ReleaseRoute:
+    """Return the route with nothing seen of its shadows: they are held to other rules now."""
+    epoch = str(route.generation + 1)
+    shadows = (replace(one, epoch=epoch, since_seconds=now_seconds) for one in route.shadows)
+    return following(route, shadows=tuple(shadows))
 
 
 def without(shadows: Sequence[Shadow], version: str) -> tuple[Shadow, ...]:

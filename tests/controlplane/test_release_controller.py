@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from server.controlplane.evidence_book import EvidenceBook
 from server.controlplane.release_controller import SETTLED_LOOKS
+from server.controlplane.release_judge import Judge
 from server.controlplane.releases import Wish
 from server.release.actions import Action, Verb
+from server.release.shadow_rules import OutputRule, ShadowRules
 from tests.support.automatic import AutomaticBench, play, two_versions
 from tests.support.evidence import shadow_evidence
 
@@ -237,3 +240,32 @@ def test_a_person_wins(tmp_path: Path) -> None:
         assert bench.controller.obstacles == {}
 
     play(tmp_path, two_versions("automatic"), scenario)
+
+
+def test_counts_of_a_shadow_begin_anew_with_its_rules(tmp_path: Path) -> None:
+    """Also if they were changed while no control ran; and once only."""
+
+    async def scenario(bench: AutomaticBench) -> None:
+        live = bench.bench.models["m"].versions["1"]
+        live.shadow_rules = ShadowRules({"y": OutputRule(rtol=0.1)})
+        await bench.releases.change("m", Action(Verb.START_SHADOW, "2"), ANN)
+        await bench.pass_seconds(3)
+        before = bench.route.shadows[0]
+        bench.book.add("m", "2", before.epoch, shadow_evidence())
+        live.shadow_rules = ShadowRules({"y": OutputRule(rtol=0.1)}, redacted={"x": ()})
+        await bench.pass_seconds(7)
+        assert bench.route.shadows == (before,)
+
+        live.shadow_rules = ShadowRules({"y": OutputRule(rtol=0.5)})
+        bench.book = EvidenceBook(bench.bench.store, bench.releases.route)
+        bench.judge = Judge(bench.bench.models, bench.releases.route, bench.book)
+        bench.controller = bench.another_controller()
+        await bench.pass_seconds(10)
+
+        assert bench.route.shadows[0].epoch != before.epoch
+        assert bench.route.shadows[0].since_seconds > before.since_seconds
+        assert (await bench.bench.history())[2:] == [("recount", "system", 3)]
+        gates = bench.controller.report("m")["shadows"][0]["gates"]
+        assert {gate["total"] for gate in gates} == {0}
+
+    play(tmp_path, two_versions("manual", gates=None), scenario)

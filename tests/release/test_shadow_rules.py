@@ -37,3 +37,13 @@ shadow_rules = st.builds(
 def test_what_is_written_is_read(rules: ShadowRules) -> None:
     """Every rule survives the way through JSON."""
     assert ShadowRules.from_json(orjson.loads(orjson.dumps(rules.to_json()))) == rules
+
+
+def test_rules_that_count_alike_have_one_digest() -> None:
+    """What samples do not show changes no count; tolerances and segments do."""
+    rules = ShadowRules({"y": OutputRule(rtol=0.1)}, redacted={"x": (0,)})
+    hidden = ShadowRules({"y": OutputRule(rtol=0.1)}, features={"x": ("age",)})
+    wider = ShadowRules({"y": OutputRule(rtol=0.2)}, redacted={"x": (0,)})
+
+    assert rules.counting_digest() == hidden.counting_digest()
+    assert rules.counting_digest() != wider.counting_digest()

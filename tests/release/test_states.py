@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from server.release import transitions as t
+from server.release.actions import passing_over
 from server.release.candidate import Candidate
 from server.release.route import ReleaseRoute
 from server.release.states import State, VersionState, states
-from tests.release.test_transitions import CANARY, SECOND, SHADOWED, THREE, TWO, version
+from tests.release.test_transitions import CANARY, ONE, SECOND, SHADOWED, THREE, TWO, version
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "release.md"
 THIRD = t.promote(SECOND, THREE, now_seconds=250.0, reason="better")
@@ -56,6 +57,12 @@ OTHER_FILES = version(3, digest="f" * 64)
             "stopped by an operator",
         ),
         (t.rollback(SECOND, now_seconds=1.0), TWO, State.HELD, "rolled back"),
+        (
+            passing_over(t.promote(SECOND, ONE, now_seconds=1.0, reason="old"), [TWO.digest]),
+            TWO,
+            State.PREVIOUS,
+            "a roll back from version 1 brings it back",
+        ),
         (ReleaseRoute("digits"), WAITING, State.REGISTERED, ""),
     ],
 )
