@@ -138,6 +138,7 @@ PURE = (
     "capture/columns.py",
     "capture/rows.py",
     "wire/channel.py",
+    "wire/fault.py",
     "wire/frames.py",
     "shadow/answers.py",
     "shadow/comparison.py",
@@ -172,6 +173,7 @@ IMPURE |= {"tempfile", "threading", "time"}
 
 COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
+    "engine/running.py": "engine/test_batcher_faults.py",  # as the batcher's callers see it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
     "controlplane/release_parts.py": "e2e/test_release.py",  # it joins some of them

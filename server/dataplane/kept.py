@@ -18,7 +18,7 @@ import numpy as np
 
 from server.dataplane.mirroring import ByteBudget, Mirror
 from server.dataplane.reducing import Reducer, total_bytes
-from server.engine.batcher import FinishedBatch
+from server.engine.running import FinishedBatch
 from server.release.route import ALL_BP
 from server.tensors import Array, Signature, TensorSpec
 from server.wire.record import Content, NamedTensor

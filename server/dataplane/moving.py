@@ -14,7 +14,7 @@ from server.dataplane.call import Call
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
-from server.engine.batcher import Entry
+from server.engine.running import Entry
 
 
 def move_waiting(before: RouteTable, after: RouteTable) -> None:

@@ -19,9 +19,9 @@ from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.engine.admission import Budget
-from server.engine.batcher import FinishedBatch
+from server.engine.running import FinishedBatch
 from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
-from server.protocol import v2
+from server.protocol import deadlines, v2
 from server.protocol.answers import BatchOutputs
 from server.protocol.contract import Contract
 from server.protocol.errors import INTERNAL_TEXT
@@ -74,7 +74,15 @@ class Predictor:
             request = decode(body, headers.json_length, served.contract)
             if served.guard is not None:
                 served.check(request)
-            call.take(request, self._timeout(request.timeout_seconds, headers.timeout_seconds))
+            call.take(
+                request,
+                deadlines.shortest(
+                    request.timeout_seconds,
+                    headers.timeout_seconds,
+                    self._timeout_seconds,
+                    self._max_timeout_seconds,
+                ),
+            )
             if 0 < request.rows <= served.max_entry_rows:
                 served.batcher.submit(call)
             else:
@@ -102,13 +110,6 @@ class Predictor:
     def _give_back(self, calls: int, size: int) -> None:
         self.in_flight -= calls
         self._budget.give_back(size)
-
-    def _timeout(self, in_body: float | None, in_header: float | None) -> float:
-        """Return how long a request may wait: the shortest that was asked for, or the default."""
-        if in_body is None and in_header is None:
-            return self._timeout_seconds
-        asked = [seconds for seconds in (in_body, in_header) if seconds is not None]
-        return min([*asked, self._max_timeout_seconds])
 
     def _queue_odd(self, call: Call, request: InferRequest) -> None:
         """Answer a request without rows; queue one with more rows than a batch in parts.

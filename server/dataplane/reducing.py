@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from server.engine.batcher import FinishedBatch
+from server.engine.running import FinishedBatch
 from server.monitoring.columns import summaries_of
 from server.monitoring.taking import flat_rows, reduced
 from server.statistics.categories import shortened

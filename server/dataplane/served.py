@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from server.dataplane.telemetry import VersionTelemetry
-from server.engine.batcher import Batcher, BatcherLimits, FinishedBatch
+from server.engine.batcher import Batcher, BatcherLimits
 from server.engine.batching import BatchPolicy, Execution
+from server.engine.running import FinishedBatch
 from server.engine.session import Session
 from server.errors import DataCheckFailed, TidegateError
 from server.monitoring.checks import Guard

@@ -26,7 +26,7 @@ from server.dataplane.batch_columns import (
 )
 from server.dataplane.kept import NO_TENSORS, KeptTensors, only_answered
 from server.dataplane.mirroring import RIVER, ByteBudget
-from server.engine.batcher import FinishedBatch
+from server.engine.running import FinishedBatch
 from server.tensors import Signature
 from server.wire import record, tally
 from server.wire.frames import Kind

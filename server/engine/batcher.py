@@ -8,69 +8,31 @@ Isolation: a batch that fails is run again member by member, once, so that only 
 fault fails. A member whose caller has gone or whose deadline has passed leaves before the run.
 
 Concurrency: every attribute is read and written on the event loop only. What leaves the loop is
-`_execute`, which touches nothing but its arguments and the session.
+`execute`, which touches nothing but its arguments and the session.
 Lifetime: from `open` of the version until `drain` returns; `submit` must not be called after.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Protocol
-
-import structlog
 
 from server.engine.batching import (
     BatchPolicy,
     Closed,
     Dispatch,
     Execution,
-    Waiting,
     next_step,
     runs_inline,
 )
+from server.engine.running import Entry, FinishedBatch, execute
 from server.engine.session import Session
-from server.errors import DeadlineQueue, ModelFailed, QueueFull, TidegateError
-from server.tensors import Array, Data, to_array
-
-log = structlog.get_logger()
+from server.errors import DeadlineQueue, QueueFull, TidegateError
 
 _EXPIRY_SECONDS = 0.02
 _SMOOTHING = 0.1
-
-
-class Entry(Waiting, Protocol):
-    """One request, or one part of a large one. Its times are of `time.perf_counter`."""
-
-    @property
-    def tensors(self) -> list[Data]:
-        """Its elements, input by input."""
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Their shapes."""
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the caller has left: nobody wants the answer."""
-
-
-@dataclass(slots=True)
-class FinishedBatch:
-    """One run of the model, and what became of it. Times are of `time.perf_counter`."""
-
-    entries: Sequence[Entry]
-    rows: int
-    inputs: list[Array]
-    outputs: list[Array]
-    error: TidegateError | None
-    closed: Closed
-    started: float
-    run_started: float
-    run_finished: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +180,7 @@ class Batcher:
         if self._has_run:
             self._inline = inline
         if inline:
-            self._hand_over(_execute(self._session, batch, closed, now, self.policy.is_batched))
+            self._hand_over(execute(self._session, batch, closed, now, self.policy.is_batched))
             return
         self._running += 1
         if self._threads is None:
@@ -226,7 +188,7 @@ class Batcher:
         self._threads.submit(self._run_on_thread, batch, closed, now)
 
     def _run_on_thread(self, batch: list[Entry], closed: Closed, now: float) -> None:
-        finished = _execute(self._session, batch, closed, now, self.policy.is_batched)
+        finished = execute(self._session, batch, closed, now, self.policy.is_batched)
         self._loop.call_soon_threadsafe(self._thread_finished, finished)
 
     def _thread_finished(self, finished: list[FinishedBatch]) -> None:
@@ -275,63 +237,3 @@ class Batcher:
                 self._idle.set()
         if self._running >= self.limits.instances:
             self._watch_deadlines()
-
-
-def _execute(
-    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
-) -> list[FinishedBatch]:
-    """Run a batch; if it fails, run each member alone, once."""
-    whole = _run(session, batch, closed, started, is_batched)
-    if whole.error is None or len(batch) == 1:
-        return [whole]
-    return [_run(session, [entry], closed, started, is_batched) for entry in batch]
-
-
-def _run(
-    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
-) -> FinishedBatch:
-    rows = sum([entry.rows for entry in batch])
-    inputs: list[Array] = []
-    outputs: list[Array] = []
-    error: TidegateError | None = None
-    run_started = started
-    try:
-        inputs = _join(batch, session, rows)
-        run_started = time.perf_counter()
-        outputs = session.run(inputs)
-        if is_batched:
-            _check_rows(outputs, rows)
-    except TidegateError as raised:
-        error = raised
-    except Exception:  # Whatever happens here, every member must still be answered.
-        log.exception("batch_failed")
-        error = ModelFailed("the batch could not be run")
-    run_finished = time.perf_counter()
-    return FinishedBatch(
-        batch, rows, inputs, outputs, error, closed, started, run_started, run_finished
-    )
-
-
-def _join(batch: list[Entry], session: Session, rows: int) -> list[Array]:
-    """Put the members' tensors behind each other, input by input."""
-    specs = session.signature.inputs
-    first = batch[0]
-    if len(batch) == 1:
-        return [
-            to_array(data, spec.datatype, shape)
-            for data, spec, shape in zip(first.tensors, specs, first.shapes, strict=True)
-        ]
-    inputs = []
-    for index, spec in enumerate(specs):
-        parts: list[Any] = [entry.tensors[index] for entry in batch]
-        data: Data = list(chain.from_iterable(parts)) if spec.datatype.is_text else b"".join(parts)
-        inputs.append(to_array(data, spec.datatype, (rows, *first.shapes[index][1:])))
-    return inputs
-
-
-def _check_rows(outputs: list[Array], rows: int) -> None:
-    """Before anything is handed out: no caller may see another's rows."""
-    for output in outputs:
-        if output.ndim == 0 or len(output) != rows:
-            got = len(output) if output.ndim else "no"
-            raise ModelFailed(f"the model answered {got} rows for {rows}")

@@ -5,8 +5,8 @@ import pytest
 
 from server.dataplane.kept import NO_TENSORS, KeptTensors, only_answered
 from server.dataplane.mirroring import BYTES_PER_SECOND, MAX_BYTES, ByteBudget
-from server.engine.batcher import FinishedBatch
 from server.engine.batching import Closed
+from server.engine.running import FinishedBatch
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from server.wire.record import Content
 from tests.support.batches import rows

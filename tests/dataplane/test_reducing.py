@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from server.dataplane.reducing import MAX_VALUES, SECONDS_PER_VALUE, SHARE, Reducer
-from server.engine.batcher import FinishedBatch
 from server.engine.batching import Closed
+from server.engine.running import FinishedBatch
 from server.monitoring.columns import Layout, layout_of
 from server.monitoring.taking import PROJECTED, SUMMARIES
 from server.statistics.categories import MAX_WORD_CHARACTERS, count_words

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import uvloop
 
-from server.engine.batcher import Batcher, BatcherLimits, Entry, FinishedBatch
+from server.engine.batcher import Batcher, BatcherLimits
 from server.engine.batching import BatchPolicy, Execution
+from server.engine.running import Entry, FinishedBatch
 from server.engine.session import Session
 from server.errors import TidegateError
 from server.tensors import Array, Data

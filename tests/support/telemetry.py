@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from server.dataplane.telemetry import FLUSH_SECONDS, Telemetry, VersionTelemetry
-from server.engine.batcher import FinishedBatch
 from server.engine.batching import Closed
+from server.engine.running import FinishedBatch
 from server.errors import ModelFailed
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from server.wire import record, tally
