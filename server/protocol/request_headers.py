@@ -10,10 +10,10 @@ import secrets
 from dataclasses import dataclass
 
 from server.errors import BadBinary, InvalidRequest
+from server.protocol import deadlines
 
 JSON_LENGTH = b"inference-header-content-length"
 REQUEST_ID = b"x-request-id"
-TIMEOUT = b"x-request-timeout-ms"
 ACCEPT_ENCODING = b"accept-encoding"
 CONTENT_ENCODING = b"content-encoding"
 MODEL_VERSION = b"x-model-version"
@@ -24,7 +24,7 @@ NOTED = frozenset(
     {
         JSON_LENGTH,
         REQUEST_ID,
-        TIMEOUT,
+        *deadlines.HEADERS,
         ACCEPT_ENCODING,
         MODEL_VERSION,
         ROUTING_KEY,
@@ -43,6 +43,7 @@ class InferHeaders:
     json_length: int | None = None
     request_id: str | None = None
     timeout_seconds: float | None = None
+    """How long its caller or a proxy will wait: the shortest that the headers say."""
     accept_encoding: bytes = b""
     model_version: str | None = None
     """The version that shall answer, whichever is live."""
@@ -71,7 +72,7 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
     return InferHeaders(
         _whole_number(noted.get(JSON_LENGTH)),
         accepted_id(noted.get(REQUEST_ID)),
-        _timeout(noted.get(TIMEOUT)),
+        deadlines.in_headers(noted),
         noted.get(ACCEPT_ENCODING, b""),
         _text(noted.get(MODEL_VERSION)),
         _routing_key(noted.get(ROUTING_KEY)),
@@ -102,14 +103,6 @@ def _whole_number(value: bytes | None) -> int | None:
     if not value.isdigit() or len(value) > 12:
         raise BadBinary("Inference-Header-Content-Length must be a whole number of bytes")
     return int(value)
-
-
-def _timeout(value: bytes | None) -> float | None:
-    if value is None:
-        return None
-    if not value.isdigit() or len(value) > 9 or int(value) == 0:
-        raise InvalidRequest("X-Request-Timeout-Ms must be a positive whole number")
-    return int(value) / 1000
 
 
 def _text(value: bytes | None) -> str | None:
