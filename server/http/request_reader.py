@@ -27,9 +27,10 @@ from server.errors import (
     UrlTooLong,
 )
 from server.http.asgi_scope import asgi_scope
+from server.http.framing import HOST, KINDS, LENGTH, NOTED, SPECIAL, body_length, special_fields
 from server.http.repeated_head import RepeatedHead
 from server.protocol.http_answer import Headers
-from server.protocol.request_headers import CONTENT_ENCODING, NOTED
+from server.protocol.request_headers import CONTENT_ENCODING
 from server.settings import Settings
 
 # Where in a request the connection is. Plain integers: an Enum costs a microsecond a request.
@@ -38,25 +39,16 @@ HEADERS: Final = 1
 BODY: Final = 2
 
 _SMALL_BODY_BYTES = 64 << 10
-"""Bodies up to this size are not reserved in the budget while they arrive."""
+"""Bodies up to this size are reserved in the budget only as far as they have arrived in part."""
+
+MAX_AT_ONCE = 1024
+"""Requests in one piece of the stream; beyond it somebody wants to keep us busy, not an answer."""
 
 MAX_CHUNKS = 1 << 16
 """Chunks of one body; beyond it somebody sends single bytes to keep us busy."""
 
 _CHUNK_BYTES = 16
 """Bytes around a chunk that are nobody's fault: its size and the ends of its lines."""
-
-_MAX_LENGTH_DIGITS = 20
-
-_HOST, _LENGTH, _NOTED, _SPECIAL = 1, 2, 3, 4
-
-_KINDS = {
-    b"host": _HOST,
-    b"content-length": _LENGTH,
-    **dict.fromkeys(NOTED, _NOTED),
-    **dict.fromkeys((b"transfer-encoding", CONTENT_ENCODING, b"expect", b"upgrade"), _SPECIAL),
-}
-"""What a header field is to the reader; most are nothing."""
 
 
 class Listener(Protocol):
@@ -105,6 +97,8 @@ class RequestReader:
         self._raw_bytes = 0
         """What has come of the headers, or of the body and its framing, after their first piece."""
         self._chunks = 0
+        self._begun = 0
+        """Requests that begin in the piece which is being read."""
         self._reserved = 0
 
     def feed(self, data: bytes, clock: float) -> TidegateError | None:
@@ -119,6 +113,7 @@ class RequestReader:
         else:
             # What never ends (a field, a chunk's extension) is not told to us: count what comes.
             self._raw_bytes += len(data)
+        self._begun = 0
         try:
             self._feed_all(data)
         except httptools.HttpParserCallbackError as wrapped:
@@ -128,9 +123,9 @@ class RequestReader:
             raise
         except httptools.HttpParserError:
             return BadHttp("the bytes are not a valid HTTP/1.1 request")
-        if self._raw_bytes > self._max_header_bytes:
-            return self._check_raw_bytes()
-        if is_new and self.phase == IDLE and not self._is_special:
+        if self.phase != IDLE:
+            return self._check_unfinished()
+        if is_new and not self._is_special:
             self._last_head.remember(data, self._body_bytes)
         return None
 
@@ -146,26 +141,29 @@ class RequestReader:
         self._listener.request_complete()
         self.body = b""
 
-    def _check_raw_bytes(self) -> TidegateError | None:
-        """Refuse headers without end, and chunks that are mostly framing."""
-        if self.phase == HEADERS:
-            return self._headers_too_large()
-        framing = self._raw_bytes - len(self.body)
-        if self.phase == BODY and framing > self._max_header_bytes + _CHUNK_BYTES * self._chunks:
-            return BadHttp("the chunks of the body have too many bytes around them")
-        return None
+    def _check_unfinished(self) -> TidegateError | None:
+        """Refuse headers without end and chunks that are mostly framing; reserve what has come."""
+        if self._raw_bytes > self._max_header_bytes:
+            if self.phase == HEADERS:
+                return self._headers_too_large()
+            framing = self._raw_bytes - len(self.body)
+            if framing > self._max_header_bytes + _CHUNK_BYTES * self._chunks:
+                return BadHttp("the chunks of the body have too many bytes around them")
+        return self._reserve(len(self.body)) if len(self.body) > self._reserved else None
 
     def _feed_all(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # An offer to change the protocol may be ignored (RFC 9110 §7.8). But the parser takes
-            # what follows the headers for the other protocol, even a body, and a body must never
-            # be read as the next request: read this request again, without the offer.
-            again = self._head_without_offer() if self._offers_upgrade else b""
-            self._offers_upgrade = False
-            self._parser = httptools.HttpRequestParser(self)
-            self._feed_all(again + data[upgrade.args[0] :])
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                # An offer to change the protocol may be ignored (RFC 9110 §7.8). But the parser
+                # takes what follows the headers for the other protocol, even a body, and a body
+                # must never be read as a request: read this request again, without the offer.
+                again = self._head_without_offer() if self._offers_upgrade else b""
+                self._offers_upgrade = False
+                self._parser = httptools.HttpRequestParser(self)
+                data = again + data[upgrade.args[0] :]
 
     def _head_without_offer(self) -> bytes:
         version = self.http_version.encode()
@@ -191,6 +189,10 @@ class RequestReader:
             return RequestTimeout("the request's body did not arrive in time")
         return None
 
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Whether there has been no request for that long."""
+        return self.phase == IDLE and now - self._since >= seconds
+
     def is_idle_too_long(self, now: float) -> bool:
         """Whether the connection has been without a request for too long."""
         settings = self._settings
@@ -206,6 +208,9 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """Start a new request."""
+        self._begun += 1
+        if self._begun > MAX_AT_ONCE:
+            raise BadHttp(f"{MAX_AT_ONCE} requests may be sent at once on one connection")
         self.phase = HEADERS
         self.url = b""
         self.body = b""
@@ -235,22 +240,22 @@ class RequestReader:
         length = 0
         for name, value in headers:
             size += len(name) + len(value)
-            kind = _KINDS.get(name)
+            kind = KINDS.get(name)
             if kind is not None:
                 kinds.append(kind)
-                if kind == _LENGTH:
+                if kind == LENGTH:
                     self._length = value
-                    length = _length(value)
+                    length = body_length(value)
         if size > self._max_header_bytes or len(headers) > self._max_headers:
             raise self._headers_too_large()
-        self._check_version(kinds.count(_HOST))
-        self.has_noted = _NOTED in kinds
+        self._check_version(kinds.count(HOST))
+        self.has_noted = NOTED in kinds
         self.is_encoded = False
         self.phase = BODY
         self._since = self._clock
         self._raw_bytes = 0
         is_waiting = False
-        self._is_special = _SPECIAL in kinds or kinds.count(_LENGTH) > 1
+        self._is_special = SPECIAL in kinds or kinds.count(LENGTH) > 1
         if self._is_special:
             is_waiting = self._check_special(headers)
         if length > self._small_body_bytes:
@@ -268,16 +273,8 @@ class RequestReader:
 
     def _check_special(self, headers: Headers) -> bool:
         """Check how the body is framed; return whether the client waits for 100 Continue."""
-        special: dict[bytes, list[bytes]] = {}
-        for name, value in headers:
-            special.setdefault(name, []).append(value.lower())
-        lengths = special.get(b"content-length", [])
-        codings = special.get(b"transfer-encoding")
         is_new = self.http_version == "1.1"
-        if codings is not None and (not is_new or lengths or codings != [b"chunked"]):
-            raise BadHttp("the only Transfer-Encoding is chunked, alone, in HTTP/1.1")
-        if len(lengths) > 1:
-            raise BadHttp("a request has one Content-Length at most")
+        special = special_fields(headers, is_new=is_new)
         self.is_encoded = CONTENT_ENCODING in special
         self._chunks = 0
         if b"upgrade" in special and self._parser.should_upgrade():
@@ -323,12 +320,17 @@ class RequestReader:
         limit = self._settings.max_body_bytes
         if size > limit:
             raise PayloadTooLarge(f"the body may have {limit} bytes")
-        more = size - self._reserved
-        if size <= _SMALL_BODY_BYTES or more <= 0:
-            return
-        if not self._budget.take(more):
-            raise MemoryBudget("too many request bytes are in flight")
+        if size > max(_SMALL_BODY_BYTES, self._reserved):
+            error = self._reserve(size)
+            if error is not None:
+                raise error
+
+    def _reserve(self, size: int) -> MemoryBudget | None:
+        """Have that much of the budget for the body, or return why not."""
+        if not self._budget.take(size - self._reserved):
+            return MemoryBudget("too many request bytes are in flight")
         self._reserved = size
+        return None
 
     def _release(self) -> None:
         self._budget.give_back(self._reserved)
@@ -339,10 +341,3 @@ class RequestReader:
             f"a request may have {self._settings.max_header_bytes} header bytes "
             f"in {self._settings.max_headers} fields"
         )
-
-
-def _length(value: bytes) -> int:
-    """Read a Content-Length, which the parser has found to be digits."""
-    if len(value) > _MAX_LENGTH_DIGITS:
-        raise BadHttp(f"a Content-Length may have {_MAX_LENGTH_DIGITS} digits")
-    return int(value)

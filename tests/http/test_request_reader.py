@@ -104,6 +104,21 @@ def test_permission_to_send_is_asked_once_and_only_for_what_may_come() -> None:
     assert large.code == "payload_too_large"
 
 
+@pytest.mark.parametrize("start", [head("Content-Length: 50000"), CHUNKED + b"c350\r\n"])
+def test_a_small_body_is_reserved_as_far_as_it_has_come(start: bytes) -> None:
+    """Bodies that arrive in part are counted too: a thousand slow clients hold a lot together."""
+    recorder = Recorder(LARGE, Budget(60_000)).feed(start + b"x" * 20_000)
+    first = recorder.budget.used
+    recorder.feed(b"x" * 20_000)
+    second = recorder.budget.used
+    other = Recorder(LARGE, recorder.budget).feed(head("Content-Length: 50000") + b"x" * 20_001)
+    end = b"x" * 10_000 + (b"\r\n0\r\n\r\n" if start.startswith(CHUNKED) else b"")
+
+    assert (first, second, other.code) == (20_000, 40_000, "memory_budget")
+    assert len(recorder.feed(end).requests[0].body) == 50_000
+    assert recorder.budget.used == 0
+
+
 def test_a_large_body_is_reserved_while_it_arrives() -> None:
     """Bytes of a body over 64 KiB are taken from the budget before they come, and given back."""
     recorder = Recorder(LARGE, Budget(300_000))

@@ -3,7 +3,7 @@
 import pytest
 
 from server.errors import BadHttp
-from server.http.request_reader import MAX_CHUNKS
+from server.http.request_reader import MAX_AT_ONCE, MAX_CHUNKS
 from tests.support.reading import CHUNKED, LARGE, Recorder, head
 
 REFUSED: dict[str, tuple[bytes, str]] = {
@@ -162,3 +162,22 @@ def test_what_stands_around_chunks_is_bounded(start: bytes) -> None:
     recorder = Recorder(LARGE).feed(CHUNKED, start, *[b"x" * 1000] * 40)
 
     assert recorder.code == "bad_http"
+
+
+OFFER = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "fits"), [(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1024), (OFFER, 512)]
+)
+def test_requests_that_come_at_once_are_counted(request_: bytes, fits: int) -> None:
+    """One piece of the stream may hold 1,024 requests; of thousands the rest is not even read.
+
+    An offer to change the protocol is read twice and counts twice.
+    """
+    assert MAX_AT_ONCE == 1024
+    all_read = Recorder().feed(request_ * fits, request_ * fits)
+    flood = Recorder().feed(request_ * 5000)
+
+    assert (len(all_read.requests), all_read.code) == (2 * fits, None)
+    assert (len(flood.requests), flood.code) == (fits, "bad_http")
