@@ -195,11 +195,18 @@ def _models(sources: Sources) -> Iterator[Metric]:
         "tidegate_state_dir_writable", "1 while the state directory can be written"
     )
     writable.add_metric((), float(sources.router.store_writable))
+    damaged = GaugeMetricFamily(
+        "tidegate_state_file_damaged",
+        "1 if a file of the state directory could not be read when control started",
+        labels=("file",),
+    )
+    damaged.add_metric(("desired.json",), float(sources.router.is_state_lost))
+    damaged.add_metric(("intents.json",), float(sources.operations.is_intent_lost))
     readable = GaugeMetricFamily(
         "tidegate_repository_readable", "1 while the model repository can be read"
     )
     readable.add_metric((), float(not sources.catalog.repository_error))
-    yield from (state, live, failed, loads, seconds, generation, writable, readable)
+    yield from (state, live, failed, loads, seconds, generation, writable, damaged, readable)
 
 
 def _slowest_loads(fleet: Fleet) -> dict[tuple[str, str], float]:

@@ -27,6 +27,8 @@ class Intents:
     unloaded: set[str] = field(default_factory=set)
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings given with a load call; they win over the repository's files."""
+    is_lost: bool = False
+    """Whether there was a file at the start of control, and it could not be read."""
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     @classmethod
@@ -39,8 +41,8 @@ class Intents:
         except FileNotFoundError:
             return cls(path)
         except (OSError, ValueError, KeyError, TypeError):
-            log.exception("intents_unreadable")
-            return cls(path)
+            log.exception("intents_unreadable", moved_to=set_aside(path))
+            return cls(path, is_lost=True)
 
     async def change(
         self, model: str, *, is_unloaded: bool, override: dict[str, Any] | None
@@ -80,3 +82,16 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def set_aside(path: Path) -> str:
+    """Rename a file that cannot be read, in place of one that was before; return its new path.
+
+    Empty if it cannot be renamed; then it is lost as soon as another is written.
+    """
+    target = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, target)
+    except OSError:
+        return ""
+    return str(target)

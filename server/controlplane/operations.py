@@ -51,6 +51,11 @@ class Operations:
         self._totals = totals
         self._intents = intents
 
+    @property
+    def is_intent_lost(self) -> bool:
+        """Whether what operators had asked for could not be read when control started."""
+        return self._intents.is_lost
+
     def index(self, *, ready_only: bool = False) -> list[dict[str, Any]]:
         """Return the repository's index: a row for each version, and for each broken folder."""
         rows: list[dict[str, Any]] = []

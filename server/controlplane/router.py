@@ -20,7 +20,7 @@ from dataclasses import replace
 import structlog
 
 from server.controlplane.fleet import Fleet
-from server.controlplane.intents import write_whole
+from server.controlplane.intents import set_aside, write_whole
 from server.controlplane.known import KnownModel
 from server.controlplane.releases import Releases, Wish
 from server.errors import TidegateError
@@ -44,6 +44,7 @@ log = structlog.get_logger()
 
 WRITE_PATIENCE_SECONDS = 0.25
 """How long workers wait for the disk before they are told all the same."""
+LOST = "what was live is not known any more: its release state was lost; promote, then resume"
 
 
 class Router:
@@ -63,7 +64,11 @@ class Router:
         self._clock = clock
         self._path = settings.state_dir / desired.FILE_NAME
         # What was served before goes on being served until the repository has been looked at.
-        self._saved = desired.read_file(settings.state_dir, settings.repository)
+        self.is_state_lost = False
+        """Whether there was a desired state at the start of control, and it could not be read."""
+        self._unsure: frozenset[str] = frozenset()
+        """Models that may have had a release state which is lost."""
+        self._saved = self._read_saved(settings)
         self._is_settled = False
         self._is_written = True
         self._unwritten: bytes | None = None
@@ -79,6 +84,15 @@ class Router:
         self._is_idle = True
         self._progress: set[asyncio.Future[None]] = set()
 
+    def _read_saved(self, settings: Settings) -> DesiredState | None:
+        try:
+            return desired.open_file(settings.state_dir, settings.repository)
+        except (OSError, desired.Damaged) as error:
+            self.is_state_lost = True
+            moved_to = set_aside(self._path)
+            log.error("desired_state_unreadable", error=str(error), moved_to=moved_to)
+            return None
+
     def greeting(self) -> bytes:
         """Return the desired state for a worker that has just come."""
         return desired.encode(self.state)
@@ -93,6 +107,8 @@ class Router:
             if model is not None and model.route == NO_ROUTE:
                 model.route = Route(plan.live, frozenset(plan.versions))
                 model.fall_back_on(plan.versions, self._releases.route(name).previous)
+        if self.is_state_lost and not self._is_settled:
+            self._unsure = frozenset(self._models)
         self._saved = None
         self._is_settled = True
         self.note()
@@ -196,11 +212,26 @@ class Router:
 
     def _choose(self, model: KnownModel, facts: Facts) -> str | None:
         """Return the version that answers, once the release state says so too."""
+        if model.name in self._unsure:
+            self._take_lost(model, facts)
         release = self._releases.route(model.name)
         choice = choose(release, model.route.live, facts)
         if not choice.actor or self._change(model, choice):
             return choice.live
         return release.live if release.live in facts.servable else None
+
+    def _take_lost(self, model: KnownModel, facts: Facts) -> None:
+        """Have a person say what is live, if neither the saved state nor the store does.
+
+        With `release = latest` the highest version is, as it would be of new files; and of one
+        version there is no doubt.
+        """
+        self._unsure -= {model.name}
+        if self._releases.route(model.name).generation or len(model.versions) == 1:
+            return
+        log.error("release_state_lost", model=model.name, release=facts.mode)
+        if facts.mode != "latest":
+            self._releases.change_now(model.name, Action(Verb.HOLD), Wish(SYSTEM, LOST))
 
     def _change(self, model: KnownModel, choice: Choice) -> bool:
         """Change the release state to what is chosen; say whether that was possible."""
@@ -237,7 +268,7 @@ class Router:
         while self._unwritten is not None:
             message, self._unwritten = self._unwritten, None
             try:
-                await asyncio.to_thread(write_whole, self._path, message)
+                await asyncio.to_thread(write_whole, self._path, desired.sealed(message))
             except OSError:
                 if self._is_written:
                     log.exception("desired_state_not_saved")

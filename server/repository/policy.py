@@ -75,8 +75,11 @@ def choose(route: ReleaseRoute, answering: str | None, facts: Facts) -> Choice:
     """Return which version shall answer.
 
     `answering` is the version that answers now. A model without a release state follows its
-    version policy; its state begins with the best version that there is, once that is known.
+    version policy; its state begins with the best version that there is, once that is known, unless
+    somebody holds it.
     """
+    if route.live is None and route.held:
+        return Choice(answering if answering in facts.servable else None)
     if route.live is None:
         live = _best(answering, facts, frozenset())
         is_best = live is not None and facts.is_ready(live) and live in facts.selected[-1:]

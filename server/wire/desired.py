@@ -4,6 +4,7 @@ Control writes it, workers carry it out and say which generation they have reach
 cannot reach control reads the last one from its file. Decides the form of the message only.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,10 +146,43 @@ def decode(message: bytes | memoryview) -> DesiredState:
     return DesiredState(value["generation"], models, value["repository"], value["is_settled"])
 
 
-def read_file(state_dir: Path, repository: Path) -> DesiredState | None:
-    """Return the last desired state that control saved for a repository, or None."""
+class Damaged(Exception):
+    """The file is not what control saved."""
+
+
+def sealed(message: bytes) -> bytes:
+    """Return a message of `encode` as it stands in the file: after a line with its checksum.
+
+    A flipped bit may leave good JSON that names another version.
+    """
+    return b"%08x\n%b" % (zlib.crc32(message), message)
+
+
+def open_file(state_dir: Path, repository: Path) -> DesiredState | None:
+    """Return the last desired state that control saved for a repository, None if it saved none.
+
+    Raises:
+        OSError: there is a file, and it cannot be read.
+        Damaged: it can, and is not what was saved.
+
+    """
     try:
-        state = decode((state_dir / FILE_NAME).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = (state_dir / FILE_NAME).read_bytes()
+    except FileNotFoundError:
         return None
+    message = content[content.find(b"\n") + 1 :]
+    if content != sealed(message):
+        raise Damaged(f"{FILE_NAME} does not have its checksum")
+    try:
+        state = decode(message)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{FILE_NAME} is not of this version") from error
     return state if state.repository == str(repository) else None
+
+
+def read_file(state_dir: Path, repository: Path) -> DesiredState | None:
+    """Return the last desired state, None if there is none that can be read, for any reason."""
+    try:
+        return open_file(state_dir, repository)
+    except (OSError, Damaged):
+        return None

@@ -75,7 +75,8 @@ def test_an_unreadable_file_does_not_stop_the_start(tmp_path: Path, content: byt
 
     intents = Intents.read(tmp_path)
 
-    assert (intents.unloaded, intents.overrides) == (set(), {})
+    assert (intents.unloaded, intents.overrides, intents.is_lost) == (set(), {}, True)
+    assert (tmp_path / "intents.json.damaged").read_bytes() == content
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def save(root: Path, generation: int, **digests: str) -> None:
     versions = {version[1:]: plan(digest) for version, digest in digests.items()}
     models = {"m": ModelPlan(next(iter(versions)), versions)}
     state = DesiredState(generation, models, str(root / "models"), is_settled=True)
-    (root / desired.FILE_NAME).write_bytes(desired.encode(state))
+    (root / desired.FILE_NAME).write_bytes(desired.sealed(desired.encode(state)))
 
 
 def test_a_version_goes_live_only_when_every_worker_has_it(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_what_left_the_repository_while_control_was_away_is_let_go(tmp_path: Pat
 def test_the_state_of_another_repository_is_not_taken_over(tmp_path: Path) -> None:
     """Its plans are of no use here."""
     state = DesiredState(7, {"m": ModelPlan("1", {"1": plan("aa")})}, "/elsewhere")
-    (tmp_path / desired.FILE_NAME).write_bytes(desired.encode(state))
+    (tmp_path / desired.FILE_NAME).write_bytes(desired.sealed(desired.encode(state)))
 
     joined = Joined(tmp_path, {})
 

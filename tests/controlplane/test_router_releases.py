@@ -15,7 +15,7 @@ from server.controlplane.releases import Wish
 from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute
 from server.repository.model_settings import ModelSetup
-from server.settings import ModelSettings
+from server.settings import ModelSettings, ReleaseMode
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from server.wire.status import Failure
@@ -31,7 +31,7 @@ def test_a_switch_does_not_wait_for_a_disk_that_hangs(
     written: list[bytes] = []
 
     def hang(path: Path, content: bytes) -> None:
-        go_on.wait(20)
+        go_on.wait(60)
         written.append(content)
         write_whole(path, content)
 
@@ -64,7 +64,7 @@ async def begun(joined: Joined, worker: FakeWorker) -> DesiredState:
     worker.hello(0)
     state = await worker.told()
     joined.router.settle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             obey(worker, state)
             await joined.router.until(partial(_has_more, joined, state))
@@ -179,7 +179,7 @@ def test_a_roll_back_does_not_wait_for_a_look_at_the_repository(tmp_path: Path) 
     release = ReleaseRoute("m", 5, live="2", live_digest="bb", previous="1", previous_digest="aa")
     saved = ModelPlan("2", versions, release=release)
     state = DesiredState(7, {"m": saved}, str(tmp_path / "models"), is_settled=True)
-    (tmp_path / desired.FILE_NAME).write_bytes(desired.encode(state))
+    (tmp_path / desired.FILE_NAME).write_bytes(desired.sealed(desired.encode(state)))
 
     async def check() -> None:
         async with (
@@ -210,5 +210,38 @@ def test_nothing_is_decided_before_releases_are_known(tmp_path: Path) -> None:
             joined.releases.go_on_without()
             await joined.router.until(lambda: joined.router.state.is_settled)
             assert set(joined.router.state.models) == {"m"}
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("mode", "versions", "live", "held"),
+    [("manual", "ab", None, True), ("latest", "ab", "2", False), ("manual", "a", "1", False)],
+)
+def test_a_state_that_is_lost_is_not_guessed(
+    tmp_path: Path, mode: ReleaseMode, versions: str, live: str | None, held: bool
+) -> None:
+    """Where an operator had chosen and nobody remembers, nothing goes live by itself."""
+    model = known("m", "all", **{f"v{at + 1}": one for at, one in enumerate(versions)})
+    assert model.setup is not None
+    settings = model.setup.settings.model_copy(update={"release": mode})
+    model.setup = replace(model.setup, settings=settings)
+    (tmp_path / desired.FILE_NAME).write_bytes(b"torn")
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": model}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            assert joined.router.is_state_lost
+            assert (tmp_path / "desired.json.damaged").read_bytes() == b"torn"
+            state = await begun(joined, worker)
+            assert state.models["m"].live == live
+            assert set(state.models["m"].versions) == set(model.versions)
+            assert bool(joined.releases.route("m").held) is held
+            if held:
+                promote = Action(Verb.PROMOTE, "1")
+                joined.releases.change_now("m", promote, Wish("ann", "it was"))
+                assert (await worker.told()).models["m"].live == "1"
 
     asyncio.run(check())

@@ -131,7 +131,7 @@ def spawned(
     settings = Settings(state_dir=folder, repository=folder / "models", **more)
     models = state_of(7, plans).models
     saved = desired.DesiredState(7, models, str(settings.repository), is_settled=True)
-    (folder / desired.FILE_NAME).write_bytes(desired.encode(saved))
+    (folder / desired.FILE_NAME).write_bytes(desired.sealed(desired.encode(saved)))
     ours, theirs = socket.socketpair()
     with socket.socket() as probe, ours, theirs:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -166,7 +166,7 @@ def test_a_worker_without_control_serves_the_last_state(
         with connected(url) as client:
             client.send(post(AFFINE, GOOD)[:-1])
             child.terminate()
-            assert child.wait(30) == 0
+            assert child.wait(60) == 0
 
 
 def test_what_takes_too_long_is_cut_off(tmp_path: Path, plans: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ def test_what_takes_too_long_is_cut_off(tmp_path: Path, plans: dict[str, Any]) -
         assert (answer.status, answer.header("retry-after")) == (503, "1")
         assert b'"code":"shutting_down"' in answer.body
         assert client.read().status == 200
-        assert child.wait(30) == 3
+        assert child.wait(60) == 3
         assert client.is_closed()
 
 

@@ -95,7 +95,7 @@ def test_a_stop_does_not_wait_for_a_load(repository: Path, tmp_path: Path) -> No
     plan = endless_load(repository, tmp_path)
     state = DesiredState(1, {"loop": ModelPlan("1", {"1": plan})}, str(repository))
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "desired.json").write_bytes(desired.encode(state))
+    (tmp_path / "state" / "desired.json").write_bytes(desired.sealed(desired.encode(state)))
     with launched(repository, tmp_path / "state") as launch:
         eventually(lambda: busy_threads(launch))
 

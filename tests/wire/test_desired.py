@@ -11,12 +11,15 @@ from server.release.route import Canary, ReleaseRoute, Shadow
 from server.settings import ModelSettings
 from server.wire.desired import (
     FILE_NAME,
+    Damaged,
     DesiredState,
     ModelPlan,
     VersionPlan,
     decode,
     encode,
+    open_file,
     read_file,
+    sealed,
 )
 
 words = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -81,14 +84,14 @@ def test_what_is_encoded_is_decoded(state: DesiredState) -> None:
 
 def test_a_saved_state_is_read_back(tmp_path: Path) -> None:
     """A worker without control, and control after a restart, go on with what was saved."""
-    (tmp_path / FILE_NAME).write_bytes(encode(STATE))
+    (tmp_path / FILE_NAME).write_bytes(sealed(encode(STATE)))
 
     assert read_file(tmp_path, REPOSITORY) == STATE
 
 
 def test_the_state_of_another_repository_is_not_ours(tmp_path: Path) -> None:
     """Started on another folder, the gateway does not serve the last one's models."""
-    (tmp_path / FILE_NAME).write_bytes(encode(STATE))
+    (tmp_path / FILE_NAME).write_bytes(sealed(encode(STATE)))
 
     assert read_file(tmp_path, Path("/srv/other")) is None
 
@@ -125,14 +128,27 @@ GOOD = encode(STATE)
 def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, content: bytes) -> None:
     """Whatever stands in the file, a process starts: it waits for control instead of failing."""
     assert content != GOOD
-    (tmp_path / FILE_NAME).write_bytes(content)
+    (tmp_path / FILE_NAME).write_bytes(sealed(content))
 
     assert read_file(tmp_path, REPOSITORY) is None
+    with pytest.raises(Damaged):
+        open_file(tmp_path, REPOSITORY)
 
 
 @pytest.mark.parametrize("cut", range(0, len(GOOD), 7))
 def test_a_truncated_file_is_no_state(tmp_path: Path, cut: int) -> None:
     """A disk that lost the end of the file does not stop a start."""
-    (tmp_path / FILE_NAME).write_bytes(GOOD[:cut])
+    (tmp_path / FILE_NAME).write_bytes(sealed(GOOD)[:cut])
 
     assert read_file(tmp_path, REPOSITORY) is None
+
+
+@pytest.mark.parametrize("place", range(0, len(sealed(GOOD)), 5))
+def test_a_file_with_a_flipped_bit_is_no_state(tmp_path: Path, place: int) -> None:
+    """Also if it is good JSON still, and would have another version answer."""
+    content = bytearray(sealed(GOOD))
+    content[place] ^= 1
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    with pytest.raises(Damaged, match="checksum"):
+        open_file(tmp_path, REPOSITORY)
