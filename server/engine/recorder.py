@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from threading import get_ident
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from server.tensors import Array, Data
+if TYPE_CHECKING:  # The supervisor reads what was written, and needs no NumPy for that.
+    from server.tensors import Array, Data
 
 SLOTS = 16
 """Runs that are written down at once; the rest of them are not."""
@@ -104,7 +105,7 @@ class Recording:
         self,
         batch: Sequence[Member],
         rows: int,
-        inputs: Sequence[Array],
+        inputs: "Sequence[Array]",
         doing: Doing = Doing.RUN,
     ) -> int:
         """Write down a run on the joined rows of a batch; return what `end` takes.
@@ -191,7 +192,7 @@ def _rows_of(data: memoryview, rows: int, first: int, count: int) -> memoryview:
     return data[first * stride : (first + count) * stride]
 
 
-def hash_of(tensors: Sequence[Data]) -> str | None:
+def hash_of(tensors: "Sequence[Data]") -> str | None:
     """Return by what a request is known: the hash of its elements, input by input.
 
     None if some of them are text, which is not written down.

@@ -75,7 +75,7 @@ def _run(
     try:
         inputs = _join(batch, session, rows)
         run_started = time.perf_counter()
-        outputs = session.run(inputs)
+        outputs = _run_recorded(session, batch, rows, inputs)
         if is_batched:
             _check_rows(outputs, rows)
     except TidegateError as raised:
@@ -87,6 +87,20 @@ def _run(
     return FinishedBatch(
         batch, rows, inputs, outputs, error, closed, started, run_started, run_finished
     )
+
+
+def _run_recorded(
+    session: Session, batch: list[Entry], rows: int, inputs: list[Array]
+) -> list[Array]:
+    """Run a model; if it kills this process, the supervisor reads what ran."""
+    recording = session.recording
+    if recording is None:
+        return session.run(inputs)
+    slot = recording.begin(batch, rows, inputs)
+    try:
+        return session.run(inputs)
+    finally:
+        recording.end(slot)
 
 
 def _join(batch: list[Entry], session: Session, rows: int) -> list[Array]:

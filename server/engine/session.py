@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from server.engine.recorder import Recording
 from server.errors import ModelFailed, ModelInvalid
 from server.tensors import BY_ONNX, Array, Signature, TensorSpec
 
@@ -30,6 +31,8 @@ class Session:
 
     def __init__(self, session: Any, signature: Signature) -> None:
         self.signature = signature
+        self.recording: Recording | None = None
+        """What writes down its runs for the supervisor; set once, before the first of them."""
         self._session = session
         # The wrapper around this call checks names that never change here; for a small model that
         # costs as much as half the run.
