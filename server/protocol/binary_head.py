@@ -41,8 +41,11 @@ class BinaryHead:
             spec = signature.inputs[index]
             tensors[index] = binary_data.unpack(tail[at : at + size], spec, read.shapes[index])
             at += size
-        outputs, timeout, is_plain = read.outputs, read.timeout_seconds, read.is_plain
-        return InferRequest(tensors, read.shapes, read.rows, None, outputs, timeout, is_plain)
+        request = InferRequest(
+            tensors, read.shapes, read.rows, None, read.outputs, read.timeout_seconds, read.is_plain
+        )
+        request.priority = read.priority
+        return request
 
 
 class BinaryHeads:

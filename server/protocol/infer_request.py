@@ -20,3 +20,5 @@ class InferRequest:
     """Whether it asks for nothing special, all outputs as JSON and no id, and has no warnings."""
     warnings: tuple[str, ...] = ()
     """What the caller is told beside the answer."""
+    priority: int | None = None
+    """What it says itself about who is refused first (see `priorities.py`); None: nothing."""

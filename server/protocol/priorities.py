@@ -1,8 +1,7 @@
 """The three classes of requests that overload tells apart, and how callers name them.
 
 `priority` of a V2 request is Triton's: 1 is the highest, higher numbers are lower, 0 is the
-default.
-Two classes beside the normal one are enough to say what is to be refused first.
+default. Two classes beside the normal one are enough to say what is to be refused first.
 """
 
 from typing import Final

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 
 from server.errors import BadBinary, InvalidRequest
-from server.protocol import deadlines
+from server.protocol import deadlines, priorities
 
 JSON_LENGTH = b"inference-header-content-length"
 REQUEST_ID = b"x-request-id"
@@ -25,6 +25,7 @@ NOTED = frozenset(
         JSON_LENGTH,
         REQUEST_ID,
         *deadlines.HEADERS,
+        priorities.HEADER,
         ACCEPT_ENCODING,
         MODEL_VERSION,
         ROUTING_KEY,
@@ -51,6 +52,8 @@ class InferHeaders:
     """Requests with the same key are answered by the same version while a canary is under way."""
     prediction_id: str | None = None
     """By which the caller will speak of these rows later; None: by one of ours."""
+    priority: int = priorities.NORMAL
+    """Which requests are refused first when there is no room for all: see `priorities.py`."""
 
 
 PLAIN = InferHeaders()
@@ -62,8 +65,9 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
 
     Raises:
         BadBinary: Inference-Header-Content-Length is not a whole number.
-        InvalidRequest: X-Request-Timeout-Ms is not a positive whole number, X-Routing-Key is too
-            long, or X-Prediction-Id is too long or not safe to keep.
+        InvalidRequest: X-Request-Timeout-Ms is not a positive whole number, X-Request-Priority is
+            no priority, X-Routing-Key is too long, or X-Prediction-Id is too long or not safe to
+            keep.
 
     """
     noted = {name: value for name, value in headers if name in NOTED}
@@ -77,6 +81,7 @@ def read(headers: list[tuple[bytes, bytes]]) -> InferHeaders:
         _text(noted.get(MODEL_VERSION)),
         _routing_key(noted.get(ROUTING_KEY)),
         _prediction_id(noted.get(PREDICTION_ID)),
+        priorities.in_header(noted.get(priorities.HEADER)),
     )
 
 

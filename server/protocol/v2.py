@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
-from server.protocol import binary_data, json_data
+from server.protocol import binary_data, json_data, priorities
 from server.protocol.contract import Contract
 from server.protocol.infer_request import InferRequest
 from server.protocol.parameters import check_parameters, flag, timeout_seconds
@@ -246,6 +246,7 @@ def _options(document: dict[str, Any], request: InferRequest, signature: Signatu
         check_parameters(parameters, "the request")
         all_binary = flag(parameters, "binary_data_output", "the request")
         request.timeout_seconds = timeout_seconds(parameters.get("timeout"))
+        request.priority = priorities.in_body(parameters.get("priority"))
     outputs = document.get("outputs")
     if outputs:
         request.outputs = _outputs(outputs, signature)

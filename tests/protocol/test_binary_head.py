@@ -54,7 +54,7 @@ def decoded(body: bytes, length: int, known: Contract) -> InferRequest | tuple[s
                     head(2),
                     head(id="a"),
                     head(parameters={"binary_data_output": True}),
-                    head(parameters={"timeout": 5}),
+                    head(parameters={"timeout": 5, "priority": 3}),
                     head(outputs=[{"name": "y"}]),
                     b"{}",
                     b"{",

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from server.errors import BadBinary, InvalidRequest
+from server.protocol.priorities import LOW
 from server.protocol.request_headers import (
     PLAIN,
     InferHeaders,
@@ -30,11 +31,12 @@ def test_each_header_is_read() -> None:
         (b"x-model-version", b"3"),
         (b"x-routing-key", b"user 7"),
         (b"x-prediction-id", b"order:17"),
+        (b"x-request-priority", b"low"),
         (b"host", b"a"),
     ]
 
     assert read(headers) == InferHeaders(
-        144, "Abc-1.2_3", 0.25, b"gzip;q=0.5", "3", b"user 7", "order:17"
+        144, "Abc-1.2_3", 0.25, b"gzip;q=0.5", "3", b"user 7", "order:17", LOW
     )
     for name, value in headers[:-1]:
         assert read([(name, value)]) is not PLAIN

@@ -10,6 +10,7 @@ from server.errors import InvalidRequest
 from server.protocol import v2
 from server.protocol.contract import Contract
 from server.protocol.infer_request import InferRequest
+from server.protocol.priorities import HIGH, LOW
 from tests.support.contracts import contract, spec
 
 ROW: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
@@ -119,11 +120,20 @@ def test_parameters_that_cannot_be_honoured_are_refused(
 
 @pytest.mark.parametrize("place", PARAMETERS)
 def test_other_parameters_are_let_through(place: str) -> None:
-    """Strings, numbers and booleans of any name, such as Triton's priority; null is none."""
+    """Strings, numbers and booleans of any name, such as those of Triton; null is none."""
     members, _ = PARAMETERS[place]
 
     for parameters in ({"priority": 1, "mine": "a", "share": 0.5, "on": True}, None, {}):
         assert ask(**members(parameters)).rows == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "priority"),
+    [({}, None), ({"priority": 0}, None), ({"priority": 1}, HIGH), ({"priority": 7}, LOW)],
+)
+def test_the_priority_is_one_of_three(parameters: dict[str, int], priority: int | None) -> None:
+    """Triton's numbers; what says nothing leaves it to the header."""
+    assert ask(parameters=parameters).priority == priority
 
 
 @pytest.mark.parametrize(
