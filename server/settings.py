@@ -99,6 +99,8 @@ class ModelSettings(_Frozen):
     """Runs that may go on at once in each worker, when the model runs on threads."""
     execution: Execution = "auto"
     """Where the model runs: inline on the event loop, on a thread, or as its run time tells."""
+    hang_kill_seconds: float = Field(20.0, gt=0, le=3600)
+    """How long a run may take, or ten times the usual if that is more; then it is broken off."""
     non_finite: NonFinite = "error"
     """NaN or infinity in a JSON answer: an error, or the bare tokens NaN and Infinity."""
     check_policy: CheckPolicy = "count"

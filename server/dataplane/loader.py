@@ -20,6 +20,7 @@ from server.dataplane.moving import move_waiting
 from server.dataplane.plane import Plane
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion, VersionName
+from server.engine.recorder import Recorder
 from server.engine.session import Session
 from server.errors import ModelInvalid, TidegateError
 from server.machine import give_memory_back
@@ -29,11 +30,18 @@ from server.wire.status import Failure
 
 log = structlog.get_logger()
 
+COPY_GONE = "its private copy is gone from the state directory"
+COPY_SECONDS = 1.0
+"""Between two looks for a private copy that was gone."""
+
 
 class Loader:
     """The versions of this worker."""
 
-    def __init__(self, plane: Plane, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, plane: Plane, on_change: Callable[[], None], recorder: Recorder | None = None
+    ) -> None:
+        """`recorder` writes down what runs; without one, into memory that nobody reads."""
         self.generation = -1
         """The newest desired state that has been carried out."""
         self.desired = DesiredState(-1, {})
@@ -41,6 +49,7 @@ class Loader:
         self.load_seconds: dict[tuple[str, str], float] = {}
         self.loaded: dict[tuple[str, str], ServedVersion] = {}
         self._plane = plane
+        self._recorder = recorder or Recorder()
         self._on_change = on_change
         self._changed = asyncio.Event()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="loader")
@@ -97,12 +106,11 @@ class Loader:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            session = await loop.run_in_executor(self._threads, _open, plan)
+            session = await loop.run_in_executor(self._threads, _open, name, plan, self._recorder)
         except Exception as error:  # Whatever a model does to us, the others go on.
             log.exception("load_failed", model=name.model, version=name.version)
-            fix = error.fix if isinstance(error, ModelInvalid) else "see the worker's log"
-            text = str(error) if isinstance(error, TidegateError) else "a worker could not load it"
-            self.failed[key] = Failure(name.digest, text, fix)
+            self.failed[key] = _failure(name, plan, error)
+            self._look_for_copy(key, self.failed[key], plan)
             self._on_change()
             return
         served = self._serve(name, plan, session)
@@ -115,6 +123,17 @@ class Loader:
             self._let_go(replaced)
         log.info("loaded", model=name.model, version=name.version, digest=name.digest[:12])
         self._on_change()
+
+    def _look_for_copy(self, key: tuple[str, str], failure: Failure, plan: VersionPlan) -> None:
+        """Try a version again when its private copy is back; control makes it anew."""
+        if failure.error != COPY_GONE or self.failed.get(key) is not failure:
+            return
+        if plan.is_on_disk():
+            del self.failed[key]
+            self._changed.set()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(COPY_SECONDS, self._look_for_copy, key, failure, plan)
 
     def _serve(self, name: VersionName, plan: VersionPlan, session: Session) -> ServedVersion:
         plane = self._plane
@@ -132,7 +151,9 @@ class Loader:
             features=plan.features,
             max_output_bytes=plane.settings.max_output_bytes,
         )
-        served.open(plane.predictor.finished, plane.predictor.dropped)
+        served.open(
+            plane.predictor.finished, plane.predictor.dropped, plane.hangs.hung, plane.watchdog
+        )
         return served
 
     def _publish(self) -> None:
@@ -196,8 +217,32 @@ class Loader:
         await asyncio.get_running_loop().run_in_executor(self._threads, give_memory_back)
 
 
-def _open(plan: VersionPlan) -> Session:
+def _failure(name: VersionName, plan: VersionPlan, error: Exception) -> Failure:
+    """Return what control is told of a version that could not be loaded."""
+    if not plan.is_on_disk():
+        return Failure(
+            name.digest, COPY_GONE, "keep its files in the repository: it is copied again"
+        )
+    fix = error.fix if isinstance(error, ModelInvalid) else "see the worker's log"
+    text = str(error) if isinstance(error, TidegateError) else "a worker could not load it"
+    return Failure(name.digest, text, fix)
+
+
+def _open(name: VersionName, plan: VersionPlan, recorder: Recorder) -> Session:
     """Open and warm up a session; runs on the loader's thread."""
+    loading = recorder.of_version(name.model, name.version, name.digest, 0)
+    slot = loading.begin_load()
+    try:
+        session = _opened(plan)
+    finally:
+        loading.end(slot)
+    inputs = session.signature.inputs
+    count = 0 if any(spec.datatype.is_text for spec in inputs) else len(inputs)
+    session.recording = recorder.of_version(name.model, name.version, name.digest, count)
+    return session
+
+
+def _opened(plan: VersionPlan) -> Session:
     session = Session.open(Path(plan.path), threads=plan.settings.threads)
     if plan.samples:
         inputs = samples.load(Path(plan.samples), session.signature)

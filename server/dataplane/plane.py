@@ -8,10 +8,12 @@ Concurrency: event loop only.
 
 import random
 
+from server.dataplane.hangs import Hangs, leave_at_once
 from server.dataplane.predict import Predictor
 from server.dataplane.routes import Routes
 from server.dataplane.targets import Target
 from server.dataplane.telemetry import UNKNOWN, Telemetry
+from server.engine.watchdog import Watchdog
 from server.errors import TidegateError
 from server.http.port import HttpPort
 from server.protocol.http_answer import Headers, json_ok_prefix
@@ -28,6 +30,8 @@ class Plane(HttpPort):
         self.routes = routes
         self.telemetry = telemetry
         self.predictor = Predictor(settings, self.budget)
+        self.hangs = Hangs(telemetry.worker, telemetry.send)
+        self.watchdog = Watchdog(leave_at_once)
         self.is_ready = False
         """The first desired state has been carried out."""
         self.json_ok_end = b"-%b\r\n\r\n" % telemetry.tag.encode()

@@ -8,12 +8,13 @@ Concurrency: everything here runs on the event loop of the worker.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from server.dataplane.batch_columns import OK, OWN_ID
 from server.dataplane.call import Call
+from server.dataplane.left import Left
 from server.dataplane.numbering import Numbering
 from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.served import ServedVersion
@@ -146,7 +147,9 @@ class Predictor:
 
     def finished(self, served: ServedVersion, batch: FinishedBatch) -> None:
         """Answer every member of a finished batch, then count it."""
-        entries = cast("Sequence[Call | Part]", batch.entries)
+        if batch.left:
+            batch.entries = _without_left(batch)
+        entries = cast("Sequence[Call | Part | Left]", batch.entries)
         first_id = self._give_numbers(len(entries))
         if batch.error is not None:
             log.warning(
@@ -185,7 +188,7 @@ class Predictor:
         self,
         served: ServedVersion,
         batch: FinishedBatch,
-        entries: "Sequence[Call | Part]",
+        entries: "Sequence[Call | Part | Left]",
         number: int,
     ) -> list[str]:
         """Answer every member, the first of which has this number; return their outcomes."""
@@ -209,10 +212,16 @@ class Predictor:
         return outcomes
 
     def dropped(self, entry: Call | Part, error: TidegateError | None) -> None:
-        """Take back an entry that will not run: too late, or its caller has left (None)."""
+        """Take back an entry that gets no answer: too late, or its caller has left (None)."""
         outcome = entry.fail(error)
         if isinstance(entry, Call):
             self._closed(entry, outcome)
+
+
+def _without_left(batch: FinishedBatch) -> list[Any]:
+    """Return a batch's entries, with placeholders for who does not wait for it any more."""
+    entries = cast("Sequence[Call | Part]", batch.entries)
+    return [Left(entry) if entry in batch.left else entry for entry in entries]
 
 
 def _without_data(error: BaseException) -> str:

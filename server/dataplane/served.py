@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from server.dataplane.telemetry import VersionTelemetry
-from server.engine.batcher import Batcher, BatcherLimits
+from server.engine.batcher import Batcher, BatcherLimits, Owner
 from server.engine.batching import BatchPolicy, Execution
 from server.engine.running import FinishedBatch
+from server.engine.runs import Hang
 from server.engine.session import Session
+from server.engine.watchdog import Watchdog
 from server.errors import DataCheckFailed, TidegateError
 from server.monitoring.checks import Guard
 from server.protocol.answers import AnswerStyle, AnswerWriter
@@ -81,6 +83,8 @@ class ServedVersion:
         self,
         on_finished: Callable[["ServedVersion", FinishedBatch], None],
         on_dropped: Callable[[Any, TidegateError | None], None],
+        on_hang: Callable[[VersionName, Hang], None],
+        watchdog: Watchdog,
     ) -> None:
         """Open the queue."""
         settings = self.settings
@@ -88,9 +92,19 @@ class ServedVersion:
         self.batcher = Batcher(
             self._session,
             BatchPolicy(settings.max_rows, settings.max_delay_ms / 1000, self.contract.is_batched),
-            BatcherLimits(settings.queue_rows, settings.instances, Execution(settings.execution)),
-            on_finished=lambda batch: on_finished(self, batch),
-            on_dropped=on_dropped,
+            BatcherLimits(
+                settings.queue_rows,
+                settings.instances,
+                Execution(settings.execution),
+                settings.hang_kill_seconds,
+            ),
+            Owner(
+                label=f"{self.model}/{self.version}",
+                on_finished=lambda batch: on_finished(self, batch),
+                on_dropped=on_dropped,
+                on_hang=lambda hang: on_hang(self.name, hang),
+            ),
+            watchdog,
         )
         self.batcher.batch_seconds = self.plan.batch_seconds
 

@@ -239,7 +239,7 @@ class Telemetry:
         self.mirror_budget = ByteBudget()
         self.records_sent = 0
         self.records_dropped = 0
-        self._send = send
+        self.send = send
         self._loop = asyncio.get_running_loop()
         self._noted: dict[VersionTelemetry, None] = {}
         self._unsent: dict[VersionTelemetry, None] = {}
@@ -268,7 +268,7 @@ class Telemetry:
 
     def send_records(self, records: BatchRecords) -> bool:
         """Send a record, or count it as dropped and return False."""
-        is_sent = self._send(Kind.RECORDS, record.encode(records))
+        is_sent = self.send(Kind.RECORDS, record.encode(records))
         if is_sent:
             self.records_sent += 1
         else:
@@ -298,7 +298,7 @@ class Telemetry:
     def _send_tallies(self) -> None:
         for version in list(self._unsent):
             message = tally.encode(version.model, version.version, version.tally)
-            if not self._send(Kind.TALLY, [message]):
+            if not self.send(Kind.TALLY, [message]):
                 return  # Nothing is lost: the tally goes on counting until it can be sent.
             version.tally = Tally()
             del self._unsent[version]

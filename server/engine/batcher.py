@@ -2,13 +2,15 @@
 
 Carries out what `batching.py` decides: queues requests, joins the tensors of a batch, runs the
 model on the event loop or on a thread, and hands each batch over with every member's fate. Does
-not know protocols, routes or metrics: `on_finished` and `on_dropped` are told.
+not know protocols, routes or metrics: its `Owner` is told.
 
 Isolation: a batch that fails is run again member by member, once, so that only the member at
-fault fails. A member whose caller has gone or whose deadline has passed leaves before the run.
+fault fails. A member whose caller has gone or whose deadline has passed leaves before the run;
+if it passes during a run on a thread, the member is told then, and its answer thrown away.
 
 Concurrency: every attribute is read and written on the event loop only. What leaves the loop is
-`execute`, which touches nothing but its arguments and the session.
+`execute`, which touches nothing but its arguments and the session; `watchdog.py` may break off a
+run that keeps the loop.
 Lifetime: from `open` of the version until `drain` returns; `submit` must not be called after.
 """
 
@@ -27,9 +29,12 @@ from server.engine.batching import (
     next_step,
     runs_inline,
 )
-from server.engine.running import Entry, FinishedBatch, execute
+from server.engine.hanging import INLINE_LIMIT_SECONDS
+from server.engine.running import PROBE, Entry, FinishedBatch, execute
+from server.engine.runs import Hang, Run, Runs
 from server.engine.session import Session
-from server.errors import DeadlineQueue, QueueFull, TidegateError
+from server.engine.watchdog import Watchdog
+from server.errors import DeadlineQueue, DeadlineRun, QueueFull, TidegateError
 
 _EXPIRY_SECONDS = 0.02
 _SMOOTHING = 0.1
@@ -42,6 +47,20 @@ class BatcherLimits:
     queue_rows: int
     instances: int = 1
     execution: Execution = Execution.AUTO
+    hang_kill_seconds: float = 20.0
+    """How long a run may go on, unless the model usually takes a tenth of that or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose batches these are, and who is told what comes of them."""
+
+    label: str
+    """The name of the model and version, for the log."""
+    on_finished: Callable[[FinishedBatch], None]
+    on_dropped: Callable[[Entry, TidegateError | None], None]
+    """None instead of an error: the caller has left."""
+    on_hang: Callable[[Hang], None]
 
 
 class Batcher:
@@ -52,23 +71,26 @@ class Batcher:
         session: Session,
         policy: BatchPolicy,
         limits: BatcherLimits,
-        *,
-        on_finished: Callable[[FinishedBatch], None],
-        on_dropped: Callable[[Entry, TidegateError | None], None],
+        owner: Owner,
+        watchdog: Watchdog,
     ) -> None:
         self.policy = policy
         self.limits = limits
         self.queued_rows = 0
         self.batch_seconds = 0.0
         """Typical run time of a batch: an exponential mean, seeded by the warm-up."""
+        self.last_good = 0.0
+        """When a run last came back with an answer, of `time.perf_counter`."""
         self._session = session
-        self._on_finished = on_finished
-        self._on_dropped = on_dropped
+        self._on_finished = owner.on_finished
+        self._on_dropped = owner.on_dropped
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Entry] = deque()
-        self._running = 0
+        self._runs = Runs(owner.label, limits.hang_kill_seconds, owner.on_dropped, owner.on_hang)
+        self._watchdog = watchdog
         self._inline = True
         self._has_run = False
+        self._has_hung_inline = False
         self._turn_due = False
         self._hold: asyncio.TimerHandle | None = None
         self._hold_due = 0.0
@@ -106,8 +128,11 @@ class Batcher:
         return len(waiting)
 
     def withdraw(self, is_wanted: Callable[[Entry], bool]) -> list[Entry]:
-        """Take out of the queue what waits and is wanted elsewhere; nobody is told."""
-        taken: list[Entry] = []
+        """Take out what waits and is wanted elsewhere; nobody is told.
+
+        Whoever is in a run that stalls goes too, and before those behind: a model hangs there.
+        """
+        taken = self._runs.withdraw(is_wanted, time.perf_counter(), self.batch_seconds)
         kept: deque[Entry] = deque()
         for entry in self._queue:
             (taken if is_wanted(entry) else kept).append(entry)
@@ -129,12 +154,12 @@ class Batcher:
             self._threads.shutdown(wait=False)
 
     def _is_idle(self) -> bool:
-        return not self._queue and not self._running
+        return not self._queue and not self._runs
 
     def _turn(self) -> None:
         """Start one batch if the model is free, and come back if more could follow."""
         self._turn_due = False
-        if self._running >= self.limits.instances:
+        if len(self._runs) >= self.limits.instances:
             self._watch_deadlines()
             return
         now = time.perf_counter()
@@ -171,41 +196,77 @@ class Batcher:
         return True
 
     def _start(self, batch: list[Entry], closed: Closed, now: float) -> None:
+        if self._is_inline(is_probe=batch[0].shape_key is PROBE):
+            self._run_inline(batch, closed, now)
+            return
+        run = self._runs.begin(batch, now)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.limits.instances, thread_name_prefix="model")
+        self._threads.submit(self._run_on_thread, run, batch, closed)
+        self._watch_deadlines()
+
+    def _is_inline(self, *, is_probe: bool) -> bool:
+        """Decide where the next batch runs; a model that has once kept the loop never does again.
+
+        A probe has the rows of the warm-up: it may run where callers may not yet.
+        """
         inline = runs_inline(
             self.limits.execution,
             self.batch_seconds,
             was_inline=self._inline,
-            has_run=self._has_run,
+            has_run=self._has_run or is_probe,
         )
         if self._has_run:
             self._inline = inline
-        if inline:
-            self._hand_over(execute(self._session, batch, closed, now, self.policy.is_batched))
-            return
-        self._running += 1
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.limits.instances, thread_name_prefix="model")
-        self._threads.submit(self._run_on_thread, batch, closed, now)
+        return inline and not self._has_hung_inline
 
-    def _run_on_thread(self, batch: list[Entry], closed: Closed, now: float) -> None:
-        finished = execute(self._session, batch, closed, now, self.policy.is_batched)
-        self._loop.call_soon_threadsafe(self._thread_finished, finished)
+    def _run_inline(self, batch: list[Entry], closed: Closed, now: float) -> None:
+        handle = self._runs.take_handle()
+        limit = INLINE_LIMIT_SECONDS
+        if self.limits.execution is Execution.INLINE:
+            limit = self._runs.limit_seconds(self.batch_seconds)
+        self._watchdog.begin(handle, limit)
+        finished = execute(self._session, batch, closed, now, self.policy.is_batched, handle)
+        self._watchdog.end()
+        if handle.is_terminated:
+            self._has_hung_inline = True
+            self._runs.broken_off(time.perf_counter() - now, self.batch_seconds)
+        self._runs.give_back(handle)
+        self._hand_over(finished)
 
-    def _thread_finished(self, finished: list[FinishedBatch]) -> None:
-        self._running -= 1
+    def _run_on_thread(self, run: Run, batch: list[Entry], closed: Closed) -> None:
+        finished = execute(
+            self._session, batch, closed, run.started, self.policy.is_batched, run.handle
+        )
+        self._loop.call_soon_threadsafe(self._thread_finished, run, finished)
+
+    def _thread_finished(self, run: Run, finished: list[FinishedBatch]) -> None:
+        self._runs.end(run, finished[-1].run_finished, self.batch_seconds)
         # The next batch starts before this one is written out, so the model never waits for us.
         if self._queue and not self._turn_due:
             self._turn()
+        if run.left:
+            for batch in finished:
+                batch.left = run.left
         self._hand_over(finished)
         if self._idle is not None and self._is_idle():
             self._idle.set()
 
     def _hand_over(self, finished: list[FinishedBatch]) -> None:
-        self._has_run = True
         for batch in finished:
+            if batch.error is None:
+                self.last_good = batch.run_finished
+                self._runs.succeeded()
+            if not batch.is_probe:
+                self._note_seconds(batch)
+            self._on_finished(batch)
+
+    def _note_seconds(self, batch: FinishedBatch) -> None:
+        """Learn how long callers' batches take, of those that were not broken off."""
+        self._has_run = True
+        if not isinstance(batch.error, DeadlineRun):
             seconds = batch.run_finished - batch.run_started
             self.batch_seconds += _SMOOTHING * (seconds - self.batch_seconds)
-            self._on_finished(batch)
 
     def _hold_until(self, due: float, now: float) -> None:
         """Come back when the hold is over, which a newcomer with little time may bring forward."""
@@ -222,8 +283,8 @@ class Batcher:
             self._turn()
 
     def _watch_deadlines(self) -> None:
-        """While all runs are busy, look at the queue now and then for deadlines that pass."""
-        if self._expiry is None and self._queue:
+        """While something runs, look now and then for deadlines that pass."""
+        if self._expiry is None and self._runs:
             self._expiry = self._loop.call_later(_EXPIRY_SECONDS, self._expire)
 
     def _expire(self) -> None:
@@ -235,5 +296,5 @@ class Batcher:
             self.queued_rows = sum(entry.rows for entry in kept)
             if self._idle is not None and self._is_idle():
                 self._idle.set()
-        if self._running >= self.limits.instances:
-            self._watch_deadlines()
+        self._runs.look_after(now, self.batch_seconds)
+        self._watch_deadlines()

@@ -8,7 +8,7 @@ and touches nothing but its arguments and the session.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -16,11 +16,16 @@ from typing import Any, Protocol
 import structlog
 
 from server.engine.batching import Closed, Waiting
-from server.engine.session import Session
-from server.errors import ModelFailed, TidegateError
+from server.engine.session import RunHandle, Session
+from server.errors import DeadlineRun, ModelFailed, TidegateError
 from server.tensors import Array, Data, to_array
 
 log = structlog.get_logger()
+
+BROKEN_OFF = "the model was broken off, because it ran far longer than usual"
+PROBE = object()
+"""The shape key of requests of our own that show whether a model answers: nobody shares a batch
+with one, and what they do is not counted with what callers do."""
 
 
 class Entry(Waiting, Protocol):
@@ -52,20 +57,37 @@ class FinishedBatch:
     started: float
     run_started: float
     run_finished: float
+    left: Collection[Entry] = ()
+    """Members who have been told their fate already, or wait elsewhere."""
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether nobody but we asked for it."""
+        return self.entries[0].shape_key is PROBE
 
 
 def execute(
-    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
+    session: Session,
+    batch: list[Entry],
+    closed: Closed,
+    started: float,
+    is_batched: bool,
+    handle: RunHandle,
 ) -> list[FinishedBatch]:
-    """Run a batch; if it fails, run each member alone, once."""
-    whole = _run(session, batch, closed, started, is_batched)
-    if whole.error is None or len(batch) == 1:
+    """Run a batch; if it fails, run each member alone, once. `handle` may break all of it off."""
+    whole = _run(session, batch, closed, started, is_batched, handle)
+    if whole.error is None or len(batch) == 1 or handle.is_terminated:
         return [whole]
-    return [_run(session, [entry], closed, started, is_batched) for entry in batch]
+    return [_run(session, [entry], closed, started, is_batched, handle) for entry in batch]
 
 
 def _run(
-    session: Session, batch: list[Entry], closed: Closed, started: float, is_batched: bool
+    session: Session,
+    batch: list[Entry],
+    closed: Closed,
+    started: float,
+    is_batched: bool,
+    handle: RunHandle,
 ) -> FinishedBatch:
     rows = sum([entry.rows for entry in batch])
     inputs: list[Array] = []
@@ -75,11 +97,11 @@ def _run(
     try:
         inputs = _join(batch, session, rows)
         run_started = time.perf_counter()
-        outputs = _run_recorded(session, batch, rows, inputs)
+        outputs = _run_recorded(session, batch, rows, inputs, handle)
         if is_batched:
             _check_rows(outputs, rows)
     except TidegateError as raised:
-        error = raised
+        error = DeadlineRun(BROKEN_OFF) if handle.is_terminated else raised
     except Exception:  # Whatever happens here, every member must still be answered.
         log.exception("batch_failed")
         error = ModelFailed("the batch could not be run")
@@ -90,15 +112,15 @@ def _run(
 
 
 def _run_recorded(
-    session: Session, batch: list[Entry], rows: int, inputs: list[Array]
+    session: Session, batch: list[Entry], rows: int, inputs: list[Array], handle: RunHandle
 ) -> list[Array]:
     """Run a model; if it kills this process, the supervisor reads what ran."""
     recording = session.recording
     if recording is None:
-        return session.run(inputs)
+        return session.run(inputs, handle)
     slot = recording.begin(batch, rows, inputs)
     try:
-        return session.run(inputs)
+        return session.run(inputs, handle)
     finally:
         recording.end(slot)
 

@@ -6,7 +6,8 @@ its memory until unload). A served file must be the staged copy, because ONNX Ru
 external data: whoever changes the file changes the live model.
 
 Concurrency: ONNX Runtime's `run` may be called from several threads at once and lets go of the
-interpreter lock; nothing else here changes after `open`.
+interpreter lock; nothing else here changes after `open`. A `RunHandle` belongs to one run at a
+time, and may be terminated from any thread.
 Lifetime: memory is freed when the last reference goes; a running batch holds one.
 """
 
@@ -24,6 +25,23 @@ from server.tensors import BY_ONNX, Array, Signature, TensorSpec
 
 VERSION: str = onnxruntime.__version__
 _BF16_ONNX = 16  # TensorProto.BFLOAT16
+
+
+class RunHandle:
+    """What a run can be broken off by. One that was used for that breaks off every later run."""
+
+    __slots__ = ("is_terminated", "label", "options")
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
+        """What runs, for the log."""
+        self.is_terminated = False
+        self.options: Any = onnxruntime.RunOptions()
+
+    def terminate(self) -> None:
+        """Have the run end before its next node; a node that computes is not interrupted."""
+        self.is_terminated = True
+        self.options.terminate = True
 
 
 class Session:
@@ -79,23 +97,26 @@ class Session:
             )
         return opened
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], handle: RunHandle | None = None) -> list[Array]:
         """Run the model once on `inputs`, in the signature's order; return all outputs.
 
+        `handle` may break it off.
+
         Raises:
-            ModelFailed: ONNX Runtime raised; the cause holds its own words.
+            ModelFailed: ONNX Runtime raised, or the run was broken off; the cause holds its words.
 
         """
         feed = dict(zip(self._input_names, inputs, strict=True))
+        options = None if handle is None else handle.options
         try:
             if self._has_bf16:
-                return self._run_values(feed)
-            outputs: list[Array] = self._run(self._output_names, feed, None)
+                return self._run_values(feed, options)
+            outputs: list[Array] = self._run(self._output_names, feed, options)
         except Exception as error:
             raise ModelFailed("the model failed on this input") from error
         return outputs
 
-    def _run_values(self, feed: dict[str, Array]) -> list[Array]:
+    def _run_values(self, feed: dict[str, Array], options: Any) -> list[Array]:
         """Run with explicit element types, for BF16, which NumPy does not have."""
         values = {
             spec.name: onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
@@ -105,7 +126,7 @@ class Session:
             else onnxruntime.OrtValue.ortvalue_from_numpy(feed[spec.name])
             for spec in self.signature.inputs
         }
-        outputs = self._session.run_with_ort_values(self._output_names, values)
+        outputs = self._session.run_with_ort_values(self._output_names, values, options)
         return [
             _bits(value) if spec.datatype.name == "BF16" else value.numpy()
             for spec, value in zip(self.signature.outputs, outputs, strict=True)

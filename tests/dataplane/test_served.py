@@ -9,6 +9,7 @@ import pytest
 from server.dataplane.served import ServedVersion, VersionName
 from server.dataplane.telemetry import Telemetry
 from server.engine.session import Session
+from server.engine.watchdog import Watchdog
 from tests.dataplane.conftest import PlanOf
 
 
@@ -53,7 +54,12 @@ def test_settings_become_contract_and_queue(plan_of: PlanOf) -> None:
             instances=2,
             execution="thread",
         )
-        served.open(lambda _served, _batch: None, lambda _entry, _error: None)
+        served.open(
+            lambda _served, _batch: None,
+            lambda _entry, _error: None,
+            lambda _name, _hang: None,
+            Watchdog(lambda _label: None),
+        )
         return served
 
     served = on_loop(opened)
@@ -101,7 +107,12 @@ def test_draining_lets_go_of_queue_and_session(plan_of: PlanOf) -> None:
 
     async def drained() -> ServedVersion:
         served = serve(plan_of, "affine")
-        served.open(lambda _served, _batch: None, lambda _entry, _error: None)
+        served.open(
+            lambda _served, _batch: None,
+            lambda _entry, _error: None,
+            lambda _name, _hang: None,
+            Watchdog(lambda _label: None),
+        )
         await served.drain()
         return served
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from server.engine.batching import Closed, Execution
-from server.engine.session import Session
+from server.engine.session import RunHandle, Session
 from server.tensors import Array
 from tests.support import models
 from tests.support.batches import Bench, Counted, Gate, Request, on_loop, opened, rows
@@ -304,9 +304,9 @@ def test_the_model_runs_where_the_setting_or_the_measured_time_says(
     class Whereabouts(Session):
         threads: list[threading.Thread] = []  # noqa: RUF012 - one test, one list
 
-        def run(self, inputs: object) -> list[Array]:
+        def run(self, inputs: object, handle: RunHandle | None = None) -> list[Array]:
             self.threads.append(threading.current_thread())
-            return super().run(inputs)  # type: ignore[arg-type]
+            return super().run(inputs, handle)  # type: ignore[arg-type]
 
     session = opened(tmp_path, models.affine(), Whereabouts)
 

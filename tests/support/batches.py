@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 import uvloop
 
-from server.engine.batcher import Batcher, BatcherLimits
+from server.engine.batcher import Batcher, BatcherLimits, Owner
 from server.engine.batching import BatchPolicy, Execution
 from server.engine.running import Entry, FinishedBatch
-from server.engine.session import Session
+from server.engine.runs import Hang
+from server.engine.session import RunHandle, Session
+from server.engine.watchdog import Watchdog
 from server.errors import TidegateError
 from server.tensors import Array, Data
 
@@ -83,15 +85,18 @@ class Bench:
         queue_rows: int = 1000,
         instances: int = 1,
         execution: Execution = Execution.INLINE,
+        hang_kill_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.finished: list[FinishedBatch] = []
         self.dropped: list[Entry] = []
+        self.hangs: list[Hang] = []
+        self.watchdog = Watchdog(lambda _label: None)
         self.batcher = Batcher(
             session,
             BatchPolicy(max_rows, max_delay_seconds, is_batched),
-            BatcherLimits(queue_rows, instances, execution),
-            on_finished=self._on_finished,
-            on_dropped=self._on_dropped,
+            BatcherLimits(queue_rows, instances, execution, hang_kill_seconds),
+            Owner("m/1", self._on_finished, self._on_dropped, self.hangs.append),
+            self.watchdog,
         )
 
     def submit(self, *requests: Request) -> None:
@@ -105,6 +110,9 @@ class Bench:
         for request in batch.entries:
             assert isinstance(request, Request)
             request.batch = batch
+            if request in batch.left:
+                first += request.rows
+                continue
             rows = slice(first, first + request.rows) if self.batcher.policy.is_batched else ...
             request.told(batch.error or [output[rows] for output in batch.outputs])
             first += request.rows
@@ -121,10 +129,10 @@ class Gate(Session):
     Only for runs on threads: on the event loop it would wait for ever.
     """
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], handle: RunHandle | None = None) -> list[Array]:
         self.begun.release()
         assert self.may_run.acquire(timeout=PATIENCE_SECONDS)
-        return super().run(inputs)
+        return super().run(inputs, handle)
 
     def __init__(self, session: Any, signature: Any) -> None:
         super().__init__(session, signature)
@@ -147,9 +155,9 @@ class Counted(Session):
         super().__init__(session, signature)
         self.rows: list[int] = []
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], handle: RunHandle | None = None) -> list[Array]:
         self.rows.append(len(inputs[0]))
-        return super().run(inputs)
+        return super().run(inputs, handle)
 
 
 S = TypeVar("S", bound=Session)
