@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.monitoring.counting import CountLayout, Counts
 from server.monitoring.cumulating import CusumRules, CusumSums
@@ -135,6 +136,17 @@ class Judge:
             limits.evaluation_rows,
         )
         self._score_place, self._estimator = _estimator(profile)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory what windows are held to takes."""
+        return self.screen.held_bytes + self.references.held_bytes
+
+    def effects(self, counts: Counts) -> NDArray[np.float64]:
+        """Return how far each column has moved, shape (columns,)."""
+        ways = self.references.ways(counts)
+        effects: NDArray[np.float64] = np.min([one.screen.effects(counts) for one in ways], axis=0)
+        return effects
 
     def plans(self, place: int) -> Sequence[RatePlan]:
         """Return the rates that are watched of a column, held to all rows of the reference."""

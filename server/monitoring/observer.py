@@ -127,9 +127,7 @@ class Observer:
         """How much memory counts, rows and sums take."""
         rings = self._short.held_bytes + self._long.held_bytes
         unsaved = sum(cell.counts.nbytes for cell in self._unsaved)
-        judge = self.judge
-        own = self.totals.nbytes + judge.screen.held_bytes + self._sums.held_bytes
-        own += judge.references.held_bytes
+        own = self.totals.nbytes + self.judge.held_bytes + self._sums.held_bytes
         return rings + unsaved + own + self._counter.held_bytes
 
     def take(self, rows: int, inputs: Blocks | None, outputs: Blocks | None) -> None:
@@ -234,8 +232,7 @@ class Observer:
     def step(self, question: Question, readings: Readings, now: float) -> list[AlertEvent]:
         """Take in the answer; return what has happened to alerts."""
         measured = question.views[MEASURED_WINDOW].counts
-        ways = self.judge.references.ways(measured)
-        self.effects = np.min([one.screen.effects(measured) for one in ways], axis=0)
+        self.effects = self.judge.effects(measured)
         self.performance = self.judge.performance(measured)
         self.evaluated = now
         return self._step(readings, now)
@@ -246,9 +243,8 @@ class Observer:
         if 0.0 <= elapsed < volume.BLOCK_SECONDS:
             return []
         rows, self._rows_in_block, self._block_opened = self._rows_in_block, 0, now
-        if (
-            not 0.0 <= elapsed < 2.0 * volume.BLOCK_SECONDS
-        ):  # The machine slept, or the clock was set.
+        # The machine slept, or the clock was set.
+        if not 0.0 <= elapsed < 2.0 * volume.BLOCK_SECONDS:
             return []
         self._block_rows.append(rows)
         reach, words = volume.volume_reach(self._block_rows) if is_live else (0.0, "")
@@ -298,10 +294,15 @@ class Observer:
         if reading.window >= len(WINDOW_NAMES):
             return max(self._began, reading.start)
         if reading.window == len(WINDOW_NAMES) - 1:
-            cells = [*self._long.cells(), self._long.open_cell(now)]
+            cells = self.cells(now, by_hour=True)
         fresh = [cell for cell in cells if cell.start >= event.alert.cleared_seconds]
         found = onset_seconds(self.judge, rule, place, fresh)
         return since if found is None else max(self._began, min(found, since))
+
+    def cells(self, now: float, *, by_hour: bool) -> list[Cell]:
+        """Return the last sub-windows, or the hours of a day, oldest first; copies."""
+        ring = self._long if by_hour else self._short
+        return [*ring.cells(), ring.open_cell(now)]
 
     def snapshot(self, now: float) -> Snapshot:
         """Return what a report is made of."""
