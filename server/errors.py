@@ -19,7 +19,13 @@
         ModelLoading          the version is not ready yet
         ModelUnavailable      the version failed to load
         QueueFull             the model's queue is full
+        Overloaded            what waits for the model takes longer than it may
+        QuotaExceeded         the caller asks more often than it may
         MemoryBudget          too many request bytes are in flight
+        Unauthenticated       nobody who is known
+        TooManyFailures       an address has not been recognized too often
+        Forbidden             the caller's key does not have the role, or not for this model
+        CrossOrigin           a page of another site is behind the request
         TooManyConnections    the worker holds all the connections it may
         ShuttingDown          the worker is stopping
         DeadlineQueue         the caller's deadline passed in the queue
@@ -53,8 +59,10 @@ class TidegateError(Exception):
     """Base of the tree. `code` is part of the API and never changes."""
 
     code: ClassVar[str] = "internal"
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
     """Whole seconds after which a retry makes sense; None where it does not."""
+    shed_reason: str | None = None
+    """Which bound was reached, where there was no room for the request; else None."""
 
 
 class BadHttp(TidegateError):
@@ -151,7 +159,7 @@ class ModelLoading(TidegateError):
     """The version is known and on its way."""
 
     code = "model_loading"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
 
 
 class ModelUnavailable(TidegateError):
@@ -164,28 +172,83 @@ class QueueFull(TidegateError):
     """The model's queue holds all the rows it may."""
 
     code = "queue_full"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
+    shed_reason: str | None = "queue_rows"
+
+
+class Overloaded(TidegateError):
+    """What waits for the model already takes longer than it may, or than the caller will wait."""
+
+    code = "overloaded"
+    retry_after_seconds: int | None = 1
+    shed_reason: str | None = "queue_wait"
+
+    def __init__(
+        self, message: str, *, shed_reason: str = "queue_wait", retry_after_seconds: int = 1
+    ) -> None:
+        super().__init__(message)
+        self.shed_reason = shed_reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceeded(TidegateError):
+    """The caller asks more often than its quota allows; the server would have had room."""
+
+    code = "quota_exceeded"
+    retry_after_seconds: int | None = 1
+    shed_reason: str | None = "quota"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class MemoryBudget(TidegateError):
     """The request bytes in flight have reached the limit of the process."""
 
     code = "memory_budget"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
+    shed_reason: str | None = "request_bytes"
+
+
+class Unauthenticated(TidegateError):
+    """The caller shows no key, or one that is unknown, expired or revoked: it is not told which."""
+
+    code = "unauthenticated"
+
+
+class TooManyFailures(TidegateError):
+    """The caller's address has shown too many keys that are not valid."""
+
+    code = "too_many_failures"
+    retry_after_seconds: int | None = 1
+
+
+class Forbidden(TidegateError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+
+
+class CrossOrigin(TidegateError):
+    """A browser makes the request for a page of another site."""
+
+    code = "cross_origin"
 
 
 class TooManyConnections(TidegateError):
     """The worker holds as many connections as it may."""
 
     code = "too_many_connections"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
+    shed_reason: str | None = "connections"
 
 
 class ShuttingDown(TidegateError):
     """The worker is stopping; another one may answer."""
 
     code = "shutting_down"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
 
 
 class DeadlineQueue(TidegateError):
@@ -260,7 +323,7 @@ class StoreUnavailable(TidegateError):
     """The store cannot be read or written now; predictions go on without it."""
 
     code = "store_unavailable"
-    retry_after_seconds: ClassVar[int | None] = 10
+    retry_after_seconds: int | None = 10
 
 
 class MonitoringOff(TidegateError):
@@ -273,7 +336,7 @@ class FeedbackBusy(TidegateError):
     """More labels wait to be written than may."""
 
     code = "feedback_busy"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
 
 
 class ReleaseRefused(TidegateError):
@@ -302,7 +365,7 @@ class ControlUnavailable(TidegateError):
     """The control process cannot be reached; predictions go on without it."""
 
     code = "control_unavailable"
-    retry_after_seconds: ClassVar[int | None] = 1
+    retry_after_seconds: int | None = 1
 
 
 class ConfigError(TidegateError):

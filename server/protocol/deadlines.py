@@ -32,7 +32,7 @@ def in_headers(noted: Mapping[bytes, bytes]) -> float | None:
         InvalidRequest: X-Request-Timeout-Ms is not a positive whole number.
 
     """
-    found = []
+    found: list[float | None] = []
     if TIMEOUT in noted:
         ours = _milliseconds(noted[TIMEOUT])
         if ours is None:

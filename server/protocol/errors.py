@@ -4,13 +4,14 @@ Every failure, of whatever route, is `{"error": text, "code": stable code, "requ
 clients of the protocol read `error` and rely on it being a string.
 """
 
+from functools import lru_cache
 from http import HTTPStatus
 
 import orjson
 
 from server import errors
 from server.errors import TidegateError
-from server.protocol.http_answer import Answer, json_headers
+from server.protocol.http_answer import Answer, Headers, json_headers, response_head
 
 STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.BadHttp: HTTPStatus.BAD_REQUEST,
@@ -31,7 +32,13 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.ModelLoading: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.MemoryBudget: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.TooManyFailures: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.CrossOrigin: HTTPStatus.FORBIDDEN,
     errors.TooManyConnections: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineQueue: HTTPStatus.GATEWAY_TIMEOUT,
@@ -74,7 +81,44 @@ def error_answer(error: Exception, request_id: str) -> Answer:
     headers = json_headers(len(encoded))
     if isinstance(error, TidegateError) and error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+        if error.shed_reason is not None:
+            headers.append((b"x-shed-reason", error.shed_reason.encode()))
     if isinstance(error, errors.UnsupportedEncoding):
         headers.append((b"accept-encoding", b"gzip, deflate"))
+    if isinstance(error, errors.Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
     headers.append((b"x-request-id", request_id.encode()))
     return Answer(status, headers, encoded)
+
+
+_ID = "0123456789abcdef"
+"""Stands where the id of a request will: of the same length as those that we give."""
+_BY_CODE = {kind.code: kind for kind in STATUS}
+_DATE: Headers = [(b"date", b"to be")]
+
+
+def refusal(error: TidegateError, default_head: bytes, request_id: str) -> bytes:
+    """Return the whole answer to a request that is refused for want of room, for little.
+
+    It has the bytes that `error_answer` and `response_head` would give it; but all of them that
+    are the same for each refusal of a kind are made once. `default_head` holds the server's own
+    headers as they stand in a head, and `request_id` is one of ours.
+    """
+    status_line, rest, between_ids, end = _pieces(
+        error.code, str(error), error.retry_after_seconds, error.shed_reason
+    )
+    identity = request_id.encode()
+    return b"".join((status_line, default_head, rest, identity, between_ids, identity, end))
+
+
+@lru_cache(maxsize=64)
+def _pieces(
+    code: str, text: str, retry_after: int | None, shed_reason: str | None
+) -> tuple[bytes, bytes, bytes, bytes]:
+    error = _BY_CODE[code](text)
+    error.retry_after_seconds, error.shed_reason = retry_after, shed_reason
+    answer = error_answer(error, _ID)
+    whole = response_head(answer, _DATE, close=False) + answer.body
+    status_line, rest = whole.split(b"date: to be\r\n")
+    before, between, after = rest.split(_ID.encode())
+    return status_line, before, between, after

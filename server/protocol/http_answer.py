@@ -63,6 +63,11 @@ def response_head(answer: Answer, default_headers: Headers, *, close: bool) -> b
     return b"".join(lines)
 
 
+def header_lines(headers: Headers) -> bytes:
+    """Return headers as they stand in a head."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
 def json_ok_prefix(default_headers: Headers) -> bytes:
     """Return the head of a JSON answer with status 200 up to the value of the content length."""
     answer = Answer(200, [(b"content-type", JSON_TYPE), (b"content-length", b"")], b"")

@@ -6,11 +6,16 @@ import pytest
 from server.errors import (
     ConfigError,
     ModelInvalid,
+    Overloaded,
+    QueueFull,
+    QuotaExceeded,
     ReleaseRefused,
     TidegateError,
     UnsupportedEncoding,
 )
-from server.protocol.errors import INTERNAL_TEXT, STATUS, error_answer
+from server.protocol.errors import INTERNAL_TEXT, STATUS, error_answer, refusal
+from server.protocol.http_answer import Headers, header_lines, response_head
+from server.protocol.request_headers import new_request_id
 
 STATUS_OF_CODE = {
     "bad_http": 400,
@@ -31,6 +36,8 @@ STATUS_OF_CODE = {
     "model_loading": 503,
     "model_unavailable": 503,
     "queue_full": 503,
+    "overloaded": 503,
+    "quota_exceeded": 429,
     "memory_budget": 503,
     "too_many_connections": 503,
     "shutting_down": 503,
@@ -118,3 +125,34 @@ def test_an_unknown_coding_is_told_the_known_ones() -> None:
     answer = error_answer(UnsupportedEncoding("br is not"), "id")
 
     assert dict(answer.headers)[b"accept-encoding"] == b"gzip, deflate"
+
+
+SHED = [kind for kind in STATUS if kind.shed_reason is not None]
+
+
+@pytest.mark.parametrize("kind", SHED, ids=lambda kind: kind.code)
+def test_a_refusal_for_want_of_room_says_which_bound_it_was(kind: type[TidegateError]) -> None:
+    """Beside the code, for those who look at headers only, proxies say."""
+    headers = dict(error_answer(kind("full"), "id").headers)
+
+    assert headers[b"x-shed-reason"].decode() == kind.shed_reason
+    assert STATUS[kind] in (429, 503)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        QueueFull("no room"),
+        Overloaded("later", shed_reason="deadline", retry_after_seconds=3),
+        QuotaExceeded("too often", retry_after_seconds=17),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_quick_refusal_has_the_bytes_of_a_careful_one(error: TidegateError) -> None:
+    """It costs a fifth, and nobody can tell the difference."""
+    default: Headers = [(b"date", b"today"), (b"x-more", b"too")]
+    for identity in (new_request_id(), new_request_id()):
+        answer = error_answer(error, identity)
+        expected = response_head(answer, default, close=False) + answer.body
+
+        assert refusal(error, header_lines(default), identity) == expected
