@@ -3,7 +3,8 @@
 Decides the order in which a worker starts, drains and ends. It listens when it has carried out a
 first desired state, so a replaced worker never answers "loading" for what others serve.
 
-Lifetime: ends after SIGTERM and a drain (exit code 0, or 3 if requests had to be cut off).
+Lifetime: ends after SIGTERM and a drain (exit code 0, or 3 if requests had to be cut off), or after
+a shorter drain when a model has taken a thread for good (exit code 4).
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from server.child import Channel, run_child
 from server.dataplane.app import build_app
 from server.dataplane.connection import DataConnection
 from server.dataplane.control_link import ControlLink
+from server.dataplane.hangs import EXIT_HUNG
 from server.dataplane.loader import Loader
 from server.dataplane.plane import Plane
 from server.dataplane.questions import Questions
@@ -42,6 +44,8 @@ CONTROL_PATIENCE_SECONDS = 3.0
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
 _LAST_ANSWERS_SECONDS = 0.5
+_HUNG_DRAIN_SECONDS = 1.0
+"""Time for other models' requests before a worker ends that has lost a thread."""
 """Time for the answers to requests that are given up to be written out."""
 
 
@@ -92,6 +96,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set; return the exit code."""
         tasks = [
+        self.plane.watchdog.start()
+        await self.plane.gate.look()
             asyncio.create_task(coroutine)
             for coroutine in (
                 self._link.run(),
@@ -110,30 +116,28 @@ class Worker:
 
     async def _first_desired(self, stop: asyncio.Event) -> bool:
         """Wait until a first desired state has been carried out; False if told to stop before."""
-        waiting = asyncio.create_task(self._first_state.wait())
-        stopping = asyncio.create_task(stop.wait())
-        both = {waiting, stopping}
-        await asyncio.wait(
-            both, timeout=CONTROL_PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        await _first_of(self._first_state, stop, timeout_seconds=CONTROL_PATIENCE_SECONDS)
         if self.loader.desired.generation < 0 and not stop.is_set():
             saved = desired.read_file(self.settings.state_dir, self.settings.repository)
             if saved is not None:
                 log.warning("control_missing", generation=saved.generation)
                 self.loader.want(saved)
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
+        await _first_of(self._first_state, stop)
         return not stop.is_set()
 
     async def _serve(self, stop: asyncio.Event) -> int:
         serving = asyncio.create_task(self._server.serve([_listen(self.settings, self._charter)]))
-        await stop.wait()
+        await _first_of(stop, self.plane.hangs.thread_lost)
         self.plane.is_draining = True
         self._send_status()
-        await asyncio.sleep(self.settings.drain_delay_seconds)
+        drain_seconds = self.settings.drain_timeout_seconds
+        if stop.is_set():
+            await asyncio.sleep(self.settings.drain_delay_seconds)
+        else:
+            drain_seconds = min(drain_seconds, _HUNG_DRAIN_SECONDS)
+            self._give_up(only_stuck=True)
         self._server.should_exit = True
-        await asyncio.wait({serving}, timeout=self.settings.drain_timeout_seconds)
+        await asyncio.wait({serving}, timeout=drain_seconds)
         given_up = 0 if serving.done() else self._give_up()
         await serving
         was_cut_off = given_up + self.plane.predictor.in_flight > 0
@@ -142,11 +146,16 @@ class Worker:
         await self._link.flush(_FLUSH_SECONDS)
         return _EXIT_CUT_OFF if was_cut_off else 0
 
-    def _give_up(self) -> int:
-        """Answer what still waits when the time to drain is over; return how many there were."""
+        if not stop.is_set():
+            return EXIT_HUNG
+    def _give_up(self, *, only_stuck: bool = False) -> int:
+        """Answer what waits and will not be run any more; return how many there were.
+
+        `only_stuck`: of versions only whose runs do not come back.
+        """
         error = ShuttingDown("the server stops before the model could take this request")
-        served = self.loader.loaded.values()
-        return sum(one.batcher.give_up(error) for one in served)
+        batchers = [served.batcher for served in self.loader.loaded.values()]
+        return sum(one.give_up(error) for one in batchers if one.is_stuck or not only_stuck)
 
     # What control says, and what it is told.
 
@@ -212,6 +221,14 @@ class Worker:
 
 
 Value = TypeVar("Value")
+
+async def _first_of(*events: asyncio.Event, timeout_seconds: float | None = None) -> None:
+    """Wait until one of the events is set, or the time is over."""
+    tasks = {asyncio.create_task(event.wait()) for event in events}
+    await asyncio.wait(tasks, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
 
 
 def _nested(flat: dict[tuple[str, str], Value]) -> dict[str, dict[str, Value]]:

@@ -117,6 +117,11 @@ class Batcher:
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a run goes on that was broken off: nothing behind it will be run."""
+        return self._runs.is_stuck
+
     def give_up(self, error: TidegateError) -> int:
         """Fail everything that waits; what runs is not touched. Return how many there were."""
         waiting, self._queue = self._queue, deque()

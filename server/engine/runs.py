@@ -66,6 +66,11 @@ class Runs:
         """Return how many runs go on."""
         return len(self._going)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether one of them was given up and goes on."""
+        return any(run.is_given_up for run in self._going)
+
     def take_handle(self) -> RunHandle:
         """Return a handle for one run; a run that was broken off has used its own up."""
         return self._spare.pop() if self._spare else RunHandle(self._label)
