@@ -8,8 +8,10 @@ import contextlib
 import ctypes
 import math
 import os
+import resource
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -64,6 +66,21 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
+def new_memory(name: str) -> int:
+    """Return the descriptor of an empty file that lies in memory, to be shared with a child."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def clear_memory(descriptor: int, size: int) -> None:
+    """Make such a file `size` zeros; what is written to it, rather than mapped, goes behind."""
+    os.ftruncate(descriptor, 0)
+    os.ftruncate(descriptor, size)
+    os.lseek(descriptor, size, os.SEEK_SET)
+
+
 def how_it_ended(return_code: int) -> str:
     """Say in words how a process ended, from what `subprocess` says of it."""
     if return_code >= 0:
@@ -87,6 +104,20 @@ def open_files() -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir("/proc/self/fd"))
     return 0
+
+
+def descriptor_limit() -> int:
+    """Return how many file descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_descriptor_limit() -> None:
+    """Take all the file descriptors that the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems say "infinity" and mean less.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def cpu_seconds() -> float:

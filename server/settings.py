@@ -140,7 +140,9 @@ class Settings(ModelSettings):
     """Log lines as text or JSON; auto writes text to a terminal and JSON elsewhere."""
 
     max_connections: int = Field(1000, ge=1)
-    """Connections per worker; beyond it, new ones get 503 and are closed."""
+    """Connections per worker; beyond it, new ones get 503, except for health, and are closed."""
+    max_connections_per_address: int = Field(0, ge=0)
+    """Connections per worker from one client address; 0 sets no limit but the one of all."""
     max_header_bytes: int = Field(32 * KIB, ge=1 * KIB)
     """Bytes of request line and header fields; beyond it, 431."""
     max_headers: int = Field(100, ge=8)

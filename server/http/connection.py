@@ -17,18 +17,20 @@ Lifetime: from `connection_made` to `connection_lost`; `HttpPort.connections` ho
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from server.errors import MemoryBudget, TidegateError, TooManyConnections
-from server.http.exchanges import ColdExchange, Exchange, Refusal
-from server.http.port import HttpPort
-from server.http.request_reader import IDLE, RequestReader
+from server.http.exchanges import ColdExchange, Exchange, Flow, Refusal
+from server.http.port import HttpPort, Place
+from server.http.request_reader import RequestReader
+from server.http.slow_reader import SlowReader
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import response_head
 from server.protocol.request_headers import new_request_id
@@ -36,21 +38,20 @@ from server.protocol.request_headers import new_request_id
 MAX_PIPELINED = 32
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS = 2.0
+_SPARE_SECONDS = 1.0
+"""Time for a connection beyond the limit to ask for health."""
+_TOO_MANY = "the worker has all the connections it may have"
+_HEALTH = b"/v2/health/"
+_WAITING_BYTES = 4096
+"""What a cold request that waits in the line takes beside its body."""
 
 
-class _Flow(FlowControl):
-    """uvicorn's flow control, in which only the connection resumes reading.
+@dataclass(frozen=True)
+class _Spare:
+    """Hears the reader in place of a connection that is beyond the limit."""
 
-    A cycle resumes whenever its application receives. Ours are given whole requests, and what has
-    been paused because the line is long, or because the client does not read, must stay paused.
-    """
-
-    def resume_reading(self) -> None:
-        """Do nothing, when a cycle says so."""
-
-    def read_on(self) -> None:
-        """Resume reading."""
-        super().resume_reading()
+    expect_continue: Callable[[], None]
+    request_complete: Callable[[], None]
 
 
 class Connection(asyncio.Protocol):
@@ -74,27 +75,32 @@ class Connection(asyncio.Protocol):
         self._logger = logging.getLogger("uvicorn.error")
         # Of this connection.
         self._transport: asyncio.Transport
-        self._flow: _Flow
+        self._flow: Flow
         self._reader = RequestReader(self, port.settings, port.budget)
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
+        self._ends = False  # No request is waited for; close when none has come for a moment.
         self._continue_due = False
-        self._stalled_since: float | None = None  # The client reads slowly, and last read then.
-        self._unread = 0
+        self._slow = SlowReader()
         self._linger_until: float | None = None
+        self._spare_until: float | None = None
 
     # What asyncio tells.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the socket, or refuse it when there are too many."""
         self._transport = transport
-        self._flow = _Flow(transport)
-        self._reader.mark(self._loop.time())
+        self._flow = Flow(transport)
         port = self.port
-        port.connections.add(self)
         self.server_state.connections.add(self)  # type: ignore[arg-type]
-        if len(port.connections) > port.settings.max_connections:
-            self.refuse(TooManyConnections("the worker has all the connections it may have"))
+        place = port.enter(self, transport)
+        if place is Place.SPARE:
+            self._spare_until = self._loop.time() + _SPARE_SECONDS
+            listener = _Spare(self._refuse_spare, self._answer_spare)
+            self._reader = RequestReader(listener, port.settings, port.budget)
+        self._reader.mark(self._loop.time())
+        if place is Place.NONE:
+            self._refuse_at_once()
 
     def data_received(self, data: bytes) -> None:
         """Read requests and start them."""
@@ -113,7 +119,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything that waits for this client."""
         del exc
-        self.port.connections.discard(self)
+        self.port.leave(self, self._transport)
         self.server_state.connections.discard(self)
         self._abandon()
         self._reader.close()
@@ -121,13 +127,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads too slowly: read nothing more from it, and watch the time."""
-        self._stalled_since = self._loop.time()
+        self._slow.begin(self._loop.time())
         self._flow.pause_writing()
         self._flow.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._stalled_since = None
+        self._slow.since = None
         self._flow.resume_writing()
         if len(self._exchanges) < MAX_PIPELINED:
             self._flow.read_on()
@@ -167,18 +173,39 @@ class Connection(asyncio.Protocol):
         if self._continue_due:
             self._continue_due = False
             self._transport.write(_CONTINUE)
-        if self._flow.read_paused and self._stalled_since is None:
+        if self._flow.read_paused and self._slow.since is None:
             self._flow.read_on()
         self._reader.mark(self.port.clock)
 
     def refuse(self, error: TidegateError) -> None:
         """Answer with an error that ends the connection, after the answers before it."""
+        self._is_last = True
+        self._exchanges.append(Refusal(self._refusal(error)))
+        self.advance()
+
+    def _refusal(self, error: TidegateError) -> bytes:
         self.port.refused(error.code)
         answer = error_answer(error, new_request_id())
         head = response_head(answer, self.server_state.default_headers, close=True)
+        return head + answer.body
+
+    def _answer_spare(self) -> None:
+        """Beyond the limit of connections, say whether we are well: full is not dead."""
+        reader = self._reader
+        if reader.method in (b"GET", b"HEAD") and reader.url.startswith(_HEALTH):
+            self._start_cold(close=True)
+        else:
+            self._refuse_spare()
+
+    def _refuse_spare(self) -> None:
+        if not self._is_last:
+            self.refuse(TooManyConnections(_TOO_MANY))
+
+    def _refuse_at_once(self) -> None:
+        """Say why and close without a moment's wait: so many could take all descriptors."""
         self._is_last = True
-        self._exchanges.append(Refusal(head + answer.body))
-        self.advance()
+        self._transport.write(self._refusal(TooManyConnections(_TOO_MANY)))
+        self._transport.close()
 
     def _finish(self, *, linger: bool) -> None:
         """Close for good, but let the client read a refusal before it meets a reset.
@@ -208,7 +235,7 @@ class Connection(asyncio.Protocol):
             server=get_local_addr(self._transport),
             state=self._app_state.copy(),
         )
-        held_bytes = len(self._reader.body) if self._exchanges else 0
+        held_bytes = len(self._reader.body) + _WAITING_BYTES if self._exchanges else 0
         if not self.port.budget.take(held_bytes):
             raise MemoryBudget("too many request bytes are in flight")
         cycle = RequestResponseCycle(
@@ -251,31 +278,48 @@ class Connection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """Act if one of the connection's time-outs has passed; called by the sweep."""
-        if self._stalled_since is not None or self._transport.is_closing():
-            self._cut_off_if_stuck(now)
+        if self._slow.since is not None or self._transport.is_closing():
+            # Closing waits for a client that does not read, too.
+            unread = self._transport.get_write_buffer_size()
+            if self._slow.is_stuck(now, unread, self.port.settings.write_timeout_seconds):
+                self._transport.abort()
         elif self._linger_until is not None:
             if now > self._linger_until:
                 self._transport.close()
         elif not self._is_last and not self._exchanges:
-            error = self._reader.overdue(now)
-            if error is not None:
-                self.refuse(error)
-            elif self._reader.is_idle_too_long(now):
-                self._transport.close()
+            self._check_reader(now)
 
-    def _cut_off_if_stuck(self, now: float) -> None:
-        """Give up a client that has not read anything for too long; closing waits for it, too."""
-        unread = self._transport.get_write_buffer_size()
-        if self._stalled_since is None or unread != self._unread:
-            self._stalled_since = now
-        elif now - self._stalled_since > self.port.settings.write_timeout_seconds:
-            self._transport.abort()
-        self._unread = unread
+    def _check_reader(self, now: float) -> None:
+        error = self._reader.overdue(now)
+        if error is not None:
+            self.refuse(error)
+        elif self._spare_until is not None and now > self._spare_until:
+            self._refuse_spare()
+        elif self._reader.is_idle_too_long(now) or (
+            self._ends and self._reader.is_quiet(now, self.port.quiet_seconds)
+        ):
+            self._transport.close()
+
+    def unread_bytes(self, now: float) -> int:
+        """Return the bytes of answers that wait because the client has been slow for a while."""
+        if not self._slow.is_slow(now):
+            return 0
+        waiting = sum(len(one.response) for one in self._exchanges if one.response is not None)
+        return waiting + self._transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Let go of the client and of all that it has not read."""
+        self._transport.abort()
 
     def shutdown(self) -> None:
-        """Close when what is under way has been answered; uvicorn calls this when it stops."""
+        """Close when what is under way has been answered; uvicorn calls this when it stops.
+
+        A request may be on its way on a connection that was idle a moment ago: it is closed after
+        one more, or when none has come for a while.
+        """
+        self._ends = True
         if not self._exchanges:
-            if self._reader.phase == IDLE:
+            if self._reader.is_quiet(self._loop.time(), self.port.quiet_seconds):
                 self._transport.close()
             return
         last = self._exchanges[-1]

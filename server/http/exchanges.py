@@ -8,6 +8,7 @@ Concurrency: event loop only.
 
 from typing import Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from server.engine.admission import Budget
@@ -23,6 +24,21 @@ class Exchange(Protocol):
 
     def leave(self) -> None:
         """The caller has gone."""
+
+
+class Flow(FlowControl):
+    """uvicorn's flow control, in which only the connection resumes reading.
+
+    A cycle resumes whenever its application receives. Ours are given whole requests, and what has
+    been paused because the line is long, or because the client does not read, must stay paused.
+    """
+
+    def resume_reading(self) -> None:
+        """Do nothing, when a cycle says so."""
+
+    def read_on(self) -> None:
+        """Resume reading."""
+        super().resume_reading()
 
 
 class ColdExchange:

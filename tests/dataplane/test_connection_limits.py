@@ -1,11 +1,13 @@
 """What a connection may cost: sizes and numbers, and that nobody else pays for it."""
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from server.http.port import SPARE_CONNECTIONS
 from tests.dataplane.conftest import PlanOf, StartWorker
 from tests.support.asking import (
     AFFINE,
@@ -24,6 +26,7 @@ from tests.support.raw import connected, get, post
 
 COLD_AFFINE = "/v2/models/affin%65/infer"
 V1 = "/v1/models/affine:predict"
+HEALTH = "/v2/health/live"
 GOOD = infer_body([[1, 2, 3]])
 
 
@@ -168,19 +171,59 @@ def test_a_body_for_which_there_is_no_room_is_refused_before_it_comes(
 def test_too_many_connections_are_refused_while_the_others_work(
     start_worker: StartWorker, plan_of: PlanOf
 ) -> None:
-    """A connection beyond the limit gets 503 and is closed; it is taken again when one has left."""
+    """Beyond the limit all gets 503 but health; a connection is taken again when one has left."""
     with start_worker({"affine": plan_of("affine")}, max_connections=2) as worker:
+        eventually(lambda: ask(worker, get(HEALTH)).status == 200)
         eventually(lambda: leftovers(worker)["connections"] == 0)
         with connected(worker.url) as first:
             with connected(worker.url) as second:
                 check_serving(worker, first)
                 check_serving(worker, second)
+                for request in (post(AFFINE, GOOD), get("/v2"), post(HEALTH, b""), b""):
+                    with connected(worker.url) as third:
+                        third.send(request)
+                        answer = third.read()
+                        assert error_of(answer) == (503, "too_many_connections")
+                        assert answer.header("retry-after") == "1"
+                        assert third.is_closed()
                 with connected(worker.url) as third:
+                    third.send(get(HEALTH) + get(HEALTH))
                     answer = third.read()
-                    assert error_of(answer) == (503, "too_many_connections")
-                    assert answer.header("retry-after") == "1"
+                    assert (answer.status, answer.header("connection")) == (200, "close")
                     assert third.is_closed()
                 check_serving(worker, first)
                 check_serving(worker, second)
             eventually(lambda: leftovers(worker)["connections"] == 1)
             check_serving(worker)
+
+
+def test_a_flood_of_connections_holds_nothing(start_worker: StartWorker, plan_of: PlanOf) -> None:
+    """Beyond the spare places connections are closed at once; those that work go on."""
+    with start_worker({"affine": plan_of("affine")}, max_connections=2) as worker:
+        eventually(lambda: ask(worker, get(HEALTH)).status == 200)
+        eventually(lambda: leftovers(worker)["connections"] == 0)
+        with connected(worker.url) as good, contextlib.ExitStack() as stack:
+            check_serving(worker, good)
+            flood = [stack.enter_context(connected(worker.url)) for _ in range(100)]
+            turn(worker)
+            assert leftovers(worker)["connections"] <= 2 + SPARE_CONNECTIONS
+            check_serving(worker, good)
+            assert error_of(flood[-1].read()) == (503, "too_many_connections")
+            assert flood[-1].is_closed()
+        eventually(lambda: leftovers(worker)["connections"] == 0)
+        check_serving(worker)
+
+
+def test_one_address_is_held_to_its_share(start_worker: StartWorker, plan_of: PlanOf) -> None:
+    """If told to, a worker takes only some connections from one address."""
+    with start_worker({"affine": plan_of("affine")}, max_connections_per_address=1) as worker:
+        eventually(lambda: ask(worker, get(HEALTH)).status == 200)
+        eventually(lambda: leftovers(worker)["connections"] == 0)
+        with connected(worker.url) as first:
+            check_serving(worker, first)
+            with connected(worker.url) as second:
+                assert error_of(second.read()) == (503, "too_many_connections")
+                assert second.is_closed()
+            check_serving(worker, first)
+        eventually(lambda: leftovers(worker)["connections"] == 0)
+        check_serving(worker)

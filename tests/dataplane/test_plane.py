@@ -12,6 +12,7 @@ from server.errors import ModelLoading, ModelNotFound, VersionNotFound
 from server.http.port import SWEEP_SECONDS
 from server.protocol.request_headers import PLAIN
 from server.settings import Settings
+from tests.support.quiet_client import QuietClient
 
 
 def on_loop(scenario: Callable[[Plane], None]) -> None:
@@ -75,8 +76,9 @@ def test_who_answers_an_inference_is_chosen_and_its_absence_counted() -> None:
 def test_the_sweep_looks_at_every_connection_with_one_clock() -> None:
     """A sweep tells all connections one time, which the plane keeps; they may leave meanwhile."""
 
-    class Leaving:
+    class Leaving(QuietClient):
         def __init__(self, plane: Plane, told: list[float]) -> None:
+            super().__init__()
             self.plane, self.told = plane, told
 
         def check_time(self, now: float) -> None:
