@@ -43,9 +43,9 @@ CONTROL_PATIENCE_SECONDS = 3.0
 """How long a new worker waits for control before it goes on with the last state on disk."""
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
-_LAST_ANSWERS_SECONDS = 0.5
 _HUNG_DRAIN_SECONDS = 1.0
 """Time for other models' requests before a worker ends that has lost a thread."""
+_LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""
 
 
@@ -95,9 +95,9 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set; return the exit code."""
-        tasks = [
         self.plane.watchdog.start()
         await self.plane.gate.look()
+        tasks = [
             asyncio.create_task(coroutine)
             for coroutine in (
                 self._link.run(),
@@ -144,10 +144,10 @@ class Worker:
         self.telemetry.flush()
         self._send_status()
         await self._link.flush(_FLUSH_SECONDS)
-        return _EXIT_CUT_OFF if was_cut_off else 0
-
         if not stop.is_set():
             return EXIT_HUNG
+        return _EXIT_CUT_OFF if was_cut_off else 0
+
     def _give_up(self, *, only_stuck: bool = False) -> int:
         """Answer what waits and will not be run any more; return how many there were.
 
@@ -220,8 +220,6 @@ class Worker:
         )
 
 
-Value = TypeVar("Value")
-
 async def _first_of(*events: asyncio.Event, timeout_seconds: float | None = None) -> None:
     """Wait until one of the events is set, or the time is over."""
     tasks = {asyncio.create_task(event.wait()) for event in events}
@@ -229,6 +227,8 @@ async def _first_of(*events: asyncio.Event, timeout_seconds: float | None = None
     for task in tasks:
         task.cancel()
 
+
+Value = TypeVar("Value")
 
 
 def _nested(flat: dict[tuple[str, str], Value]) -> dict[str, dict[str, Value]]:
