@@ -98,8 +98,8 @@ def test_one_message_a_model_and_none_that_says_it_twice(tmp_path: Path) -> None
             json.dumps(alerts).encode(),
             {"Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=30).close()
-        told = [webhook.told.get(timeout=30) for _ in range(3)]
+        urllib.request.urlopen(request, timeout=60).close()
+        told = [webhook.told.get(timeout=60) for _ in range(3)]
 
         found = {
             message["groupLabels"]["alertname"]: sorted(

@@ -23,11 +23,11 @@ RNG = np.random.default_rng(23)
 
 
 def configuration(folder: Path, targets: list[str], path: str = "/metrics") -> dict[str, Any]:
-    """Return a configuration that scrapes targets twice a second and has the quick rules."""
+    """Return a configuration that scrapes targets each second and has the quick rules."""
     return {
         "global": {
-            "scrape_interval": "500ms",
-            "scrape_timeout": "500ms",
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
             "evaluation_interval": "1s",
         },
         "rule_files": prometheus.quick_rules(folder),
@@ -42,9 +42,16 @@ def configuration(folder: Path, targets: list[str], path: str = "/metrics") -> d
 
 
 def assert_all_is_well(server: Prometheus) -> None:
-    """Every target is up without an error, and every rule is evaluated without one."""
-    for target in server.get("targets")["activeTargets"]:
-        assert (target["health"], target["lastError"]) == ("up", ""), target
+    """Every target is up without an error, and every rule is evaluated without one.
+
+    A scrape may be late on a machine that has a lot to do; one that never works is a fault.
+    """
+
+    def are_up() -> bool:
+        targets = server.get("targets")["activeTargets"]
+        return {(one["health"], one["lastError"]) for one in targets} == {("up", "")}
+
+    eventually(are_up)
     for group in server.get("rules")["groups"]:
         for rule in group["rules"]:
             assert (rule["health"], rule.get("lastError", "")) == ("ok", ""), rule
@@ -58,9 +65,9 @@ def send(gateway: Gateway, shifted: float) -> None:
 
 
 def firing(server: Prometheus) -> set[tuple[str, str]]:
-    """Return names and features of the alerts that fire."""
-    found = server.query('ALERTS{alertstate="firing"}')
-    return {(of["alertname"], of.get("feature", "")) for of in map(dict, found)}
+    """Return names and features of the alerts on features that fire."""
+    found = server.query('ALERTS{alertstate="firing", feature!=""}')
+    return {(of["alertname"], of["feature"]) for of in map(dict, found)}
 
 
 def test_a_shifted_stream_raises_the_alert(repository: Path, tmp_path: Path) -> None:

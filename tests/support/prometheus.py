@@ -15,6 +15,12 @@ from typing import Any
 from tests.support.documents import ROOT
 
 RULES = ROOT / "grafana" / "prometheus"
+RULE_FILES = (
+    "tidegate-rules.yml",
+    "tidegate-slo-rules.yml",
+    "tidegate-release-rules.yml",
+    "tidegate-drift-rules.yml",
+)
 
 Labels = tuple[tuple[str, str], ...]
 Series = Mapping[tuple[str, Labels], Sequence[float]]
@@ -86,7 +92,7 @@ def quick_rules(folder: Path) -> list[str]:
     The windows of 10 minutes and an hour become 10 and 60 seconds, whatever was a minute a second.
     """
     paths = []
-    for name in ("tidegate-rules.yml", "tidegate-drift-rules.yml"):
+    for name in RULE_FILES:
         text = (RULES / name).read_text()
         path = folder / name
         path.write_text(re.sub(r"\b(\d+)m\b", r"\1s", re.sub(r"\b1h\b", "60s", text)))
@@ -108,7 +114,7 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """Ask the API; return the data of its answer."""
         query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=60) as answer:
             return json.loads(answer.read())["data"]
 
     def query(self, expression: str, time: float | None = None) -> dict[Labels, float]:
@@ -143,7 +149,7 @@ def running(folder: Path, configuration: Mapping[str, Any]) -> Iterator[Promethe
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
