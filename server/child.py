@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 from server.logs import configure_logs
-from server.machine import die_with_parent
+from server.machine import die_with_parent, raise_descriptor_limit
 from server.wire import channel
 from server.wire.channel import Charter
 
@@ -75,6 +75,7 @@ def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]])
     """
     link = socket.socket(fileno=int(sys.argv[1]))
     die_with_parent(int(sys.argv[2]))
+    raise_descriptor_limit()
     faulthandler.enable()
     charter = channel.decode_charter(_read_line(link))
     link.setblocking(False)

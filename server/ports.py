@@ -51,3 +51,14 @@ def number_of(bound: socket.socket) -> int:
     """Return the number of a bound port."""
     number: int = bound.getsockname()[1]
     return number
+
+
+def give_up_after(listener: socket.socket, seconds: float) -> None:
+    """Have the kernel end connections of this socket that take nothing of an answer for so long.
+
+    What fits into the kernel's buffers has left us, and only the kernel sees that nobody reads it.
+    Systems that cannot do so end such a connection when it has been idle for too long.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = min(round(seconds * 1000), 1 << 30)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -38,3 +38,13 @@ def test_a_shared_port_is_for_workers_and_for_no_other_gateway() -> None:
 
         with pytest.raises(OSError, match="Address already in use"):
             ports.bind("127.0.0.1", ports.number_of(held), shared=True)
+
+
+def test_connections_end_when_nothing_of_an_answer_is_taken() -> None:
+    """What a listening socket is told holds for the connections that it accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ports.give_up_after(listener, 1.5)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500

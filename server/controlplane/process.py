@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from prometheus_client.metrics_core import Metric
 
+from server import ports
 from server.child import Channel, run_child
 from server.controlplane import (
     capture_metrics,
@@ -142,6 +143,7 @@ class Control:
         await self._fleet.listen(self._charter.socket_path, self._router.greeting)
         await self._parts.feed.link.listen(shadow.socket_path(self._charter.socket_path))
         listener = socket.socket(fileno=self._charter.listen_fd)
+        ports.give_up_after(listener, self._charter.settings.write_timeout_seconds)
         tasks = [
             asyncio.create_task(coroutine)
             for coroutine in (
@@ -160,6 +162,7 @@ class Control:
         ]
         serving = asyncio.create_task(self._server.serve([listener]))
         await stop.wait()
+        self._port.is_draining = True
         self._server.should_exit = True
         await serving
         for task in tasks:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 import uvicorn
 
-from server import machine
+from server import machine, ports
 from server.child import Channel, run_child
 from server.dataplane.app import build_app
 from server.dataplane.connection import DataConnection
@@ -126,6 +126,8 @@ class Worker:
         return not stop.is_set()
 
     async def _serve(self, stop: asyncio.Event) -> int:
+        if self.plane.max_connections < self.settings.max_connections:
+            log.warning("few_descriptors", max_connections=self.plane.max_connections)
         serving = asyncio.create_task(self._server.serve([_listen(self.settings, self._charter)]))
         await _first_of(stop, self.plane.hangs.thread_lost)
         self.plane.is_draining = True
@@ -245,6 +247,7 @@ def _listen(settings: Settings, charter: Charter) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((settings.host, charter.port))
+    ports.give_up_after(listener, settings.write_timeout_seconds)
     return listener
 
 
