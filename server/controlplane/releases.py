@@ -47,7 +47,7 @@ from server.store.keys import IdempotencyKey
 
 log = structlog.get_logger()
 
-IN_A_HURRY = frozenset({Verb.ROLLBACK, Verb.FALL_BACK, Verb.SET_LIVE})
+IN_A_HURRY = frozenset({Verb.ROLLBACK, Verb.FALL_BACK, Verb.SET_LIVE, Verb.FAIL, Verb.FORGIVE})
 """Changes that are put in place before they are written."""
 
 COMMIT_SECONDS = 15.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from server.errors import InvalidRequest, ReleaseRefused
-from server.release import transitions
+from server.release import faults, transitions
 from server.release.candidate import Candidate
 from server.release.checks import check_reason
 from server.release.route import ALL_BP, DEFAULT_STEPS, ReleaseRoute
@@ -27,6 +27,10 @@ class Verb(StrEnum):
     """By the version policy only."""
     FALL_BACK = "fall_back"
     """Because the live version cannot be served."""
+    FAIL = "fail"
+    """Because a version crashes or hangs."""
+    FORGIVE = "forgive"
+    """Because an operator has loaded versions again that failed."""
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     START_SHADOW = "start_shadow"
@@ -42,7 +46,9 @@ class Verb(StrEnum):
     """Because shadows are compared by other rules than before."""
 
 
-NEEDS_CANDIDATE = frozenset({Verb.SET_LIVE, Verb.PROMOTE, Verb.START_SHADOW, Verb.START_CANARY})
+NEEDS_CANDIDATE = frozenset(
+    {Verb.SET_LIVE, Verb.FAIL, Verb.PROMOTE, Verb.START_SHADOW, Verb.START_CANARY}
+)
 """Verbs that are about a version which has to be fit for it."""
 
 NEEDS_VERSION = NEEDS_CANDIDATE | {Verb.STOP_SHADOW, Verb.REFUSE}
@@ -101,6 +107,7 @@ _CHANGES: Mapping[Verb, Callable[[ReleaseRoute, Action, Asked], ReleaseRoute]] =
     Verb.FALL_BACK: lambda route, _, asked: transitions.fall_back(
         route, now_seconds=asked.now_seconds
     ),
+    Verb.FORGIVE: lambda route, _action, _asked: faults.forgive(route),
     Verb.ROLLBACK: lambda route, _, asked: transitions.rollback(
         route, now_seconds=asked.now_seconds, reason=asked.reason
     ),
@@ -123,6 +130,7 @@ _PARTS: Mapping[Verb, Callable[[ReleaseRoute, Action, Candidate, Asked], Release
     Verb.SET_LIVE: lambda route, _, candidate, asked: transitions.set_live(
         route, candidate, now_seconds=asked.now_seconds
     ),
+    Verb.FAIL: lambda route, _, candidate, asked: faults.fail(route, candidate, asked.reason),
     Verb.PROMOTE: lambda route, action, candidate, asked: transitions.promote(
         route,
         candidate,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from server.release.faults import failure
 from server.release.route import ReleaseRoute
 from server.settings import ReleaseMode, parse_version_policy
 
@@ -136,7 +137,8 @@ def _fallen_back(route: ReleaseRoute, facts: Facts) -> Choice:
 
 
 def _cannot_be_served(route: ReleaseRoute) -> str:
-    return f"version '{route.live}' cannot be served"
+    why = failure(route, route.live_digest)
+    return f"version '{route.live}' cannot be served" + (f": {why}" if why else "")
 
 
 def kept_previous(
