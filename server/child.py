@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 import uvloop
@@ -52,6 +53,28 @@ class Channel:
         except OSError:
             os._exit(1)  # The supervisor is gone, and nobody is there to say what to do.
 
+    def listen(self, take: Callable[[dict[str, Any]], None]) -> None:
+        """Have what the supervisor says from now on handed to `take`."""
+        received = bytearray()
+
+        def read() -> None:
+            nonlocal received
+            try:
+                piece = self._link.recv(1 << 20)
+            except BlockingIOError:
+                return
+            except OSError:
+                piece = b""
+            if not piece:
+                loop.remove_reader(self._link)
+                return
+            *lines, received = (received + piece).split(b"\n")
+            for line in lines:
+                take(channel.decode_report(bytes(line)))
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._link, read)
+
     def take_lag(self) -> float:
         """Return how late the loop came at most since the last call, in seconds."""
         lag, self._lag_seconds = self._lag_seconds, 0.0
@@ -80,6 +103,9 @@ def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]])
     charter = channel.decode_charter(_read_line(link))
     link.setblocking(False)
     configure_logs(charter.settings, charter.name)
+    if charter.memory_fd >= 0:
+        # The supervisor prints it, and reads there which thread it was.
+        faulthandler.enable(charter.memory_fd)
 
     async def run() -> int:
         stop = asyncio.Event()

@@ -9,22 +9,21 @@ Lifetime: from `run` until all children have ended. If it is killed, the kernel 
 """
 
 import contextlib
-import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from server import ports
-from server.machine import how_it_ended
+from server.machine import how_it_ended, new_memory
+from server.postmortem import Postmortem, examine
 from server.settings import Settings
+from server.spawning import Child, exit_code, has_ended, send_signal, spawn
 from server.supervision import is_stuck, restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
@@ -39,35 +38,6 @@ _STOP_MARGIN_SECONDS = 5.0
 _CONTROL_STOP_SECONDS = 10.0
 _SHADOW_STOP_SECONDS = 2.0
 """It has nothing to finish; a candidate that is running is not waited for."""
-
-
-@dataclass(slots=True)
-class Child:
-    """One process and what is known of it."""
-
-    name: str
-    module: str
-    charter: Callable[[int], Charter]
-    """What to tell the process at its start, given how often it has been replaced."""
-    process: subprocess.Popen[bytes] | None = None
-    link: socket.socket | None = None
-    received: bytearray = field(default_factory=bytearray)
-    started: float = 0.0
-    last_beat: float | None = None
-    aborted: float | None = None
-    """When it was told to end, because it was stuck or is not wanted any more."""
-    ends: list[float] = field(default_factory=list)
-    start_at: float = 0.0
-    restarts: int = 0
-    is_wanted: bool = True
-    """Whether it shall run; if not, it is told to end."""
-
-    def forgive(self, now: float) -> None:
-        """Count its silence from now on only."""
-        if self.last_beat is None:
-            self.started = now
-        else:
-            self.last_beat = now
 
 
 class Supervisor:
@@ -112,7 +82,12 @@ class Supervisor:
             "control", "server.controlplane.process", charter_for("control", -1, listen_fd)
         )
         self._workers = [
-            Child(name, "server.dataplane.process", charter_for(name, number))
+            Child(
+                name,
+                "server.dataplane.process",
+                charter_for(name, number),
+                memory=new_memory(name),
+            )
             for number in range(workers)
             for name in [f"worker-{number}"]
         ]
@@ -148,16 +123,16 @@ class Supervisor:
         """Ask children to end and wait; kill those that do not. Say whether all ended well."""
         living = [child for child in children if child.process is not None]
         for child in living:
-            _signal(child, signal.SIGTERM)
+            send_signal(child, signal.SIGTERM)
         deadline = time.monotonic() + patience_seconds
         codes: list[int] = []
         while living and time.monotonic() < deadline and self._stops < 2:
             self._turn(self._children, may_start=False)
-            codes += [_code(child) for child in living if _has_ended(child)]
-            living = [child for child in living if not _has_ended(child)]
+            codes += [exit_code(child) for child in living if has_ended(child)]
+            living = [child for child in living if not has_ended(child)]
         for child in living:
             log.warning("killed", child=child.name)
-            _signal(child, signal.SIGKILL)
+            send_signal(child, signal.SIGKILL)
             assert child.process is not None, "only started children are in the list"
             child.process.wait()
         return not living and all(code in _GOOD_ENDS for code in codes)
@@ -167,6 +142,7 @@ class Supervisor:
         now = time.monotonic()
         self._forgive_after_pause(now)
         for child in children:
+            child.flush()
             if child.process is None:
                 if may_start and child.is_wanted and now >= child.start_at:
                     self._start(child, now)
@@ -188,7 +164,7 @@ class Supervisor:
 
     def _start(self, child: Child, now: float) -> None:
         try:
-            process, ours = _spawn(child)
+            process, ours = spawn(child)
         except OSError:  # No memory, processes or descriptors left: there may be some later.
             log.exception("cannot_start", child=child.name)
             child.ends = [*child.ends[-20:], now]
@@ -204,9 +180,9 @@ class Supervisor:
         """Have a child end that is not wanted any more."""
         if child.aborted is None:
             child.aborted = now
-            _signal(child, signal.SIGTERM)
+            send_signal(child, signal.SIGTERM)
         elif now - child.aborted > _ABORT_PATIENCE_SECONDS:
-            _signal(child, signal.SIGKILL)
+            send_signal(child, signal.SIGKILL)
 
     def _ended(self, child: Child, now: float) -> None:
         assert child.process is not None, "only a started child can end"
@@ -215,15 +191,30 @@ class Supervisor:
         child.process = None
         if not child.is_wanted:
             return
-        child.ends = [*child.ends[-20:], now]
-        child.start_at = restart_at(child.ends, now)
+        death = self._look_into(child, code)
+        if not death.was_serving:  # Else it is the version that is held to a number of faults.
+            child.ends = [*child.ends[-20:], now]
+        child.start_at = now if death.was_serving else restart_at(child.ends, now)
         child.restarts += 1
         log.error(
             "ended",
             child=child.name,
             how=how_it_ended(code),
             restart_in_seconds=round(child.start_at - now, 1),
+            running=[f"{one.model}/{one.version}" for one in death.running],
         )
+
+    def _look_into(self, child: Child, code: int) -> Postmortem:
+        """Find out what a worker died of, and have control told of the fault of a version."""
+        if child.memory < 0:
+            return Postmortem((), None, "")
+        death = examine(child.memory, code)
+        sys.stderr.write(death.stacks)
+        worker = child.charter(child.restarts).worker
+        fault = death.fault(worker, code, was_stuck=child.aborted is not None)
+        if fault is not None:
+            self._control.tell(channel.encode_report(fault=fault.to_json()))
+        return death
 
     def _unlink(self, child: Child) -> None:
         if child.link is not None:
@@ -264,11 +255,11 @@ class Supervisor:
         """Abort a stuck child, which leaves its stack in the log; then kill it."""
         if child.aborted is not None:
             if now - child.aborted > _ABORT_PATIENCE_SECONDS:
-                _signal(child, signal.SIGKILL)
+                send_signal(child, signal.SIGKILL)
         elif is_stuck(child.started, child.last_beat, self.settings.stuck_seconds, now):
             log.error("stuck", child=child.name)
             child.aborted = now
-            _signal(child, signal.SIGABRT)
+            send_signal(child, signal.SIGABRT)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -293,52 +284,3 @@ class Supervisor:
     def _told_to_stop(self, number: int, frame: object) -> None:
         del number, frame
         self._stops += 1
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Have processes that start here never see Ctrl-C: it reaches the whole group; one decides.
-
-    A blocked signal stays blocked in a new program, so the child is safe from its first moment.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a child's process; return it and our end of its channel."""
-    charter = child.charter(child.restarts)
-    ours, theirs = socket.socketpair()
-    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd) if fd >= 0]
-    with theirs:
-        try:
-            with _without_interrupts():
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                    [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
-                    pass_fds=inherited,
-                    stdin=subprocess.DEVNULL,
-                )
-        except OSError:
-            ours.close()
-            raise
-    ours.sendall(channel.encode_charter(charter))
-    ours.setblocking(False)
-    return process, ours
-
-
-def _has_ended(child: Child) -> bool:
-    return child.process is None or child.process.poll() is not None
-
-
-def _code(child: Child) -> int:
-    """Return the exit code of a child that has ended."""
-    return child.process.returncode if child.process is not None else 1
-
-
-def _signal(child: Child, number: int) -> None:
-    if child.process is not None:
-        with contextlib.suppress(ProcessLookupError):
-            child.process.send_signal(number)

@@ -24,6 +24,7 @@ LAYERS = [
     "capture",
     "child",  # what all children of the supervisor share
     "dataplane controlplane shadow",
+    "spawning postmortem",
     "supervisor",
     "cli __main__",
 ]
@@ -123,7 +124,14 @@ PURE = (
     "tensors.py",
     "supervision.py",
     "http_app.py",
+    "access/binding.py",
+    "access/browsers.py",
+    "access/failures.py",
+    "access/keyring.py",
+    "access/keys.py",
+    "access/principals.py",
     "access/roles.py",
+    "access/sessions.py",
     "protocol/",
     "statistics/",
     "engine/admission.py",
@@ -191,6 +199,7 @@ COVERED_ELSEWHERE = {
     "release/change.py": "store/test_releases.py",  # a value
     "release/obstacles.py": "release/test_transitions.py",  # what refuses which change
     "release/succession.py": "release/test_transitions.py",  # what changes have in common
+    "spawning.py": "test_supervisor.py",  # every child of a test starts through it
     "store/keys.py": "store/test_windows.py",  # values
     "store/migrations/env.py": "store/test_migrating.py",  # run by alembic
     "store/migrations/versions/r0001_windows_alerts_outbox.py": "store/test_migrating.py",

@@ -29,6 +29,7 @@ from server.dataplane.plane import Plane
 from server.dataplane.questions import Questions
 from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
+from server.engine.recorder import Recorder
 from server.errors import ShuttingDown
 from server.settings import Settings
 from server.wire import desired, status
@@ -75,7 +76,7 @@ class Worker:
             charter.worker, self._link.send, self.settings.river_max_row_bytes
         )
         self.plane = Plane(self.settings, Routes(), self.telemetry)
-        self.loader = Loader(self.plane, self._on_change)
+        self.loader = Loader(self.plane, self._on_change, Recorder(charter.memory_fd))
         self._first_state = asyncio.Event()
         drain_seconds = self.settings.drain_timeout_seconds
         config = uvicorn.Config(

@@ -1,7 +1,7 @@
 """Between the supervisor and a child: what the child is told at its start, and what it reports.
 
 Decides the form of the lines on that socket. The first line goes down and carries everything a
-child needs to know; all others go up.
+child needs to know; all others go up, but for those that tell control of faults.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +31,8 @@ class Charter:
     """How often this child has been replaced."""
     listen_fd: int = -1
     """Control's listening socket, inherited."""
+    memory_fd: int = -1
+    """Memory that outlives the child, inherited: see `engine/recorder.py`."""
     origins: dict[str, str] = field(default_factory=dict)
     """Where each setting came from."""
 

@@ -1,0 +1,132 @@
+"""One child of the supervisor: its process, the channel to it, and the memory that outlives it.
+
+Decides how a process is started and what it inherits. Which one is started, watched or ended, and
+when, is the supervisor's.
+
+Concurrency: the supervisor's one thread.
+Lifetime: a `Child` is there as long as the supervisor; its process is replaced.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from server import machine
+from server.engine.recorder import MEMORY_BYTES
+from server.wire import channel
+from server.wire.channel import Charter
+
+MAX_UNSENT = 64
+"""Lines that wait for a child that does not read; more are not kept."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One process and what is known of it."""
+
+    name: str
+    module: str
+    charter: Callable[[int], Charter]
+    """What to tell the process at its start, given how often it has been replaced."""
+    process: subprocess.Popen[bytes] | None = None
+    link: socket.socket | None = None
+    received: bytearray = field(default_factory=bytearray)
+    started: float = 0.0
+    last_beat: float | None = None
+    aborted: float | None = None
+    """When it was told to end, because it was stuck or is not wanted any more."""
+    ends: list[float] = field(default_factory=list)
+    start_at: float = 0.0
+    restarts: int = 0
+    is_wanted: bool = True
+    """Whether it shall run; if not, it is told to end."""
+    memory: int = -1
+    """Descriptor of the memory that the process writes to and that outlives it; -1 for none."""
+    unsent: deque[bytes] = field(default_factory=deque)
+    """Lines that it has not been told yet."""
+    sent: int = 0
+    """Bytes of the first of them that are on their way."""
+
+    def forgive(self, now: float) -> None:
+        """Count its silence from now on only."""
+        if self.last_beat is None:
+            self.started = now
+        else:
+            self.last_beat = now
+
+    def tell(self, line: bytes) -> None:
+        """Have a line follow those that it has not been told yet."""
+        if len(self.unsent) < MAX_UNSENT:
+            self.unsent.append(line)
+
+    def flush(self) -> None:
+        """Send what it takes now of what it has not been told yet."""
+        try:
+            while self.link is not None and self.unsent:
+                line = self.unsent[0]
+                self.sent += self.link.send(line[self.sent :])
+                if self.sent == len(line):
+                    self.unsent.popleft()
+                    self.sent = 0
+        except OSError:  # It does not read now, or has ended: then the next one is told.
+            pass
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Have processes that start here never see Ctrl-C: it reaches the whole group; one decides.
+
+    A blocked signal stays blocked in a new program, so the child is safe from its first moment.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a child's process; return it and our end of its channel."""
+    if child.memory >= 0:
+        machine.clear_memory(child.memory, MEMORY_BYTES)
+    charter = replace(child.charter(child.restarts), memory_fd=child.memory)
+    child.sent = 0  # What its predecessor has read a part of is told from the start.
+    ours, theirs = socket.socketpair()
+    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd, child.memory) if fd >= 0]
+    with theirs:
+        try:
+            with _without_interrupts():
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                    [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
+                    pass_fds=inherited,
+                    stdin=subprocess.DEVNULL,
+                )
+        except OSError:
+            ours.close()
+            raise
+    ours.sendall(channel.encode_charter(charter))
+    ours.setblocking(False)
+    return process, ours
+
+
+def has_ended(child: Child) -> bool:
+    """Say whether a child has no process that runs."""
+    return child.process is None or child.process.poll() is not None
+
+
+def exit_code(child: Child) -> int:
+    """Return the exit code of a child that has ended."""
+    return child.process.returncode if child.process is not None else 1
+
+
+def send_signal(child: Child, number: int) -> None:
+    """Send a signal to a child, if it has a process that runs."""
+    if child.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.send_signal(number)
