@@ -74,8 +74,8 @@ def _from_flags(flags: Mapping[str, Any]) -> _Source:
     }
 
 
-# Names with the prefix that are not settings: they say where to look for things.
-NOT_SETTINGS = frozenset({"TIDEGATE_CONFIG", "TIDEGATE_URL"})
+# Names with the prefix that are not settings: they are for commands that call a gateway.
+NOT_SETTINGS = frozenset({"TIDEGATE_CONFIG", "TIDEGATE_URL", "TIDEGATE_KEY"})
 
 
 def _from_environment(environment: Mapping[str, str]) -> _Source:

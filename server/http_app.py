@@ -13,7 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
+from server.access.gate import Gate, Peer
+from server.access.principals import Principal
 from server.access.roles import Role
 from server.errors import (
     InvalidRequest,
@@ -38,12 +41,36 @@ class RoleRoute(Route):
         super().__init__(path, endpoint, methods=methods)
         self.role = role
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or refuse it; also one whose method the route does not know.
+
+        This is the only place that does so, for all that an application answers. The path was
+        matched before: what is asked for here is what is answered.
+        """
+        gate: Gate | None = scope["app"].state.gate
+        if gate is not None:
+            model = scope["path_params"].get("model")
+            scope["user"] = gate.admit(self.role, model, scope["headers"], peer_of(scope))
+        await super().handle(scope, receive, send)
+
 
 def route(
     path: str, endpoint: Endpoint, role: Role, *, methods: Collection[str] = ("GET",)
 ) -> RoleRoute:
     """Declare a route: the one way to do it, on either port."""
     return RoleRoute(path, endpoint, role, methods)
+
+
+def peer_of(scope: Scope) -> Peer:
+    """Return who is at the other end of a request's connection."""
+    peer: Peer | None = scope.get("peer")
+    return peer or Peer((scope.get("client") or ("",))[0])
+
+
+def principal_of(request: Request) -> Principal | None:
+    """Return who makes a request that was let in; None while callers need not say who they are."""
+    principal: Principal | None = request.scope.get("user")
+    return principal
 
 
 def respond(answer: Answer) -> Response:
@@ -103,8 +130,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     return error_response(request, InvalidRequest(str(error.detail)))
 
 
-def starlette_app(routes: Sequence[BaseRoute]) -> Starlette:
-    """Build an application whose every error has our form.
+def starlette_app(routes: Sequence[BaseRoute], gate: Gate | None = None) -> Starlette:
+    """Build an application whose every error has our form, behind the gate of its port.
 
     Raises:
         TypeError: a route does not say which role its callers need.
@@ -114,6 +141,7 @@ def starlette_app(routes: Sequence[BaseRoute]) -> Starlette:
         if not isinstance(one, RoleRoute):
             raise TypeError(f"{one!r} has no role: declare it with server.http_app.route")
     app = Starlette(routes=list(routes), exception_handlers=EXCEPTION_HANDLERS)
+    app.state.gate = gate
     # A path with a slash too many is not found. A redirect would lead to whatever Host was sent.
     app.router.redirect_slashes = False
     return app

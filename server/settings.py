@@ -91,6 +91,8 @@ class ModelSettings(_Frozen):
     """How long the first request of a batch may wait for company; 0 never waits."""
     queue_rows: int = Field(8192, ge=1)
     """Rows that may wait per worker; beyond it, requests get 503."""
+    max_queue_ms: float = Field(250.0, gt=0, le=60_000)
+    """How long requests may wait in the queue, foreseen from the model's speed; beyond it, 503."""
     max_request_rows: int = Field(4096, ge=1)
     """Rows in one request at most; requests above max_rows are run in several batches."""
     threads: int = Field(1, ge=1, le=256)
@@ -168,9 +170,9 @@ class Settings(ModelSettings):
     compress_min_bytes: int = Field(64 * KIB, ge=0)
     """Inference answers from this size are compressed for clients that accept it."""
     request_timeout_ms: int = Field(5_000, ge=1)
-    """How long a request may wait in the queue when its caller sets no limit."""
+    """How long an answer may take when its caller sets no limit; beyond it, 504."""
     max_request_timeout_ms: int = Field(60_000, ge=1)
-    """The longest wait a caller may ask for."""
+    """The longest time for an answer that a caller may ask for."""
 
     watch: Literal["auto", "poll", "off"] = "auto"
     """How changes of the repository are noticed: file events and polling, polling, or not."""
@@ -222,10 +224,20 @@ class Settings(ModelSettings):
     capture_max_bytes: int = Field(1024 * MIB, ge=16 * MIB)
     """Bytes of captured rows; beyond it, the oldest files are removed."""
 
+    keys_file: Path = Path("keys.json")
+    """The file of API keys; a path that is not absolute is below the state directory."""
+    insecure: Literal["on", "off"] = "off"
+    """Whether hosts that others can reach may be bound without anything that checks callers."""
+
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
     """What these posts are signed with; whsec_ and base64, or any text. Empty signs nothing."""
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the file of API keys is."""
+        return self.state_dir / self.keys_file
 
     @field_validator("repository", "state_dir")
     @classmethod

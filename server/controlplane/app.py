@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.access.gate import Gate
 from server.access.roles import Role
 from server.controlplane.known import KnownModel, KnownVersion
 from server.controlplane.monitor import Monitor
@@ -48,8 +49,8 @@ class ControlApp:
 
     async def ready(self, _: Request) -> Response:
         """Say whether every worker serves what it should."""
-        is_ready = self._is_ready()
-        return json_response(metadata.ready(is_ready=is_ready), 200 if is_ready else 503)
+        reason = "" if self._is_ready() else "not every worker serves what it should yet"
+        return json_response(metadata.ready(reason), 503 if reason else 200)
 
     async def server_metadata(self, _: Request) -> Response:
         """Describe the server."""
@@ -95,9 +96,8 @@ class ControlApp:
             for row in self._operations.model_rows(model)
             if version in (None, row["version"])
         )
-        return json_response(
-            metadata.model_ready(model.name, is_ready=is_ready), 200 if is_ready else 503
-        )
+        reason = "" if is_ready else f"model '{model.name}' has no such version that answers"
+        return json_response(metadata.model_ready(model.name, reason), 503 if reason else 200)
 
     async def model_config(self, request: Request) -> Response:
         """Return a model's configuration in Triton's form."""
@@ -165,7 +165,9 @@ async def _parameters(request: Request) -> dict[str, Any]:
     return parameters or {}
 
 
-def build_app(app: ControlApp, others: Iterable[RoleRoute] = ()) -> Starlette:
+def build_app(
+    app: ControlApp, others: Iterable[RoleRoute] = (), gate: Gate | None = None
+) -> Starlette:
     """Build the application of the control port; `others` are routes that are told elsewhere."""
     model = "/v2/models/{model}"
     version = model + "/versions/{version}"
@@ -191,4 +193,4 @@ def build_app(app: ControlApp, others: Iterable[RoleRoute] = ()) -> Starlette:
             route(prefix + "/config", app.model_config, Role.READ_METRICS),
             route(prefix + "/stats", app.statistics, Role.READ_METRICS),
         ]
-    return starlette_app(routes)
+    return starlette_app(routes, gate)

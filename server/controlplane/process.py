@@ -114,7 +114,10 @@ class Control:
         if self._notifier.is_on:
             self._monitor.keeper.wake_notifier = self._notifier.wake
         self._capture = Capture(settings, self._catalog.models)
-        self._port = HttpPort(settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}))
+        self._port = HttpPort(
+            settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}),
+            browser_host=settings.control_host,
+        )
         self._server = self._http_server(ReleaseApp(release_operations))
 
     def _http_server(self, release_app: ReleaseApp) -> _Server:
@@ -125,7 +128,7 @@ class Control:
         app = ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
         return _Server(
             uvicorn.Config(
-                build_app(app, [*release_app.routes(), *feedback_app.routes()]),
+                build_app(app, [*release_app.routes(), *feedback_app.routes()], self._port.gate),
                 http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
                 loop="none",
                 lifespan="off",
@@ -139,6 +142,7 @@ class Control:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop` is set; return the exit code."""
+        await self._port.gate.look()
         await self._intake.prepare()
         await self._fleet.listen(self._charter.socket_path, self._router.greeting)
         await self._parts.feed.link.listen(shadow.socket_path(self._charter.socket_path))
@@ -150,6 +154,7 @@ class Control:
                 self._router.run(),
                 *self._parts.running(self._until_ready_or_late),
                 self._port.sweep_forever(),
+                self._port.gate.watch_forever(),
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),

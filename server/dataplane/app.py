@@ -8,6 +8,7 @@ Concurrency: event loop only.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -115,8 +116,8 @@ class DataApp:
 
     async def ready(self, _: Request) -> Response:
         """Say whether requests should be sent here."""
-        is_ready = self._plane.is_ready and not self._plane.is_draining
-        return json_response(metadata.ready(is_ready=is_ready), 200 if is_ready else 503)
+        reason = self._plane.unready_reason(time.perf_counter())
+        return json_response(metadata.ready(reason), 503 if reason else 200)
 
     async def server_metadata(self, _: Request) -> Response:
         """Describe the server."""
@@ -142,9 +143,10 @@ class DataApp:
         is_ready = route.live is not None if version is None else version in route.versions
         if not is_ready and version is not None:
             self._plane.routes.table.find(name, version)
-        return json_response(
-            metadata.model_ready(name, is_ready=is_ready), 200 if is_ready else 503
-        )
+        reason = "" if is_ready else f"model '{name}' has no version that answers"
+        if is_ready and version in (None, route.live):
+            reason = self._plane.prover.unproven(time.perf_counter()).get(name, "")
+        return json_response(metadata.model_ready(name, reason), 503 if reason else 200)
 
     async def model_config(self, request: Request) -> Response:
         """Return a model's configuration in Triton's form."""
@@ -303,4 +305,4 @@ def build_app(plane: Plane, ask: Ask) -> Starlette:
             route(prefix + ":predict", app.predictions_are_posted, Role.PREDICT),
             route(prefix, app.v1_model, Role.PREDICT),
         ]
-    return starlette_app(routes)
+    return starlette_app(routes, plane.gate)

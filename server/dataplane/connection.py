@@ -9,6 +9,8 @@ Concurrency: event loop only.
 
 from typing import Any
 
+from server.access.principals import Principal
+from server.access.roles import Role
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
 from server.dataplane.targets import Target
@@ -26,6 +28,10 @@ class DataConnection(Connection):
         self.plane = plane
         self._headers: InferHeaders | None = None
         """What the last head says to an inference, if it says anything that is right."""
+        self._principal: Principal | None = None
+        """Who sent the last head that was let in."""
+        self._epoch: object = None
+        """Of the gate, when that was found out."""
 
     def request_complete(self) -> None:
         """Start a request: hot if it is an inference on a ready version, else cold."""
@@ -36,10 +42,13 @@ class DataConnection(Connection):
         close = plane.is_draining or not reader.keep_alive
         target = plane.routes.table.hot.get(reader.url)
         if target is None or reader.method != b"POST" or reader.is_encoded:
+            self._principal = None  # If this head is refused, a hot repeat must not be let in.
             self._start_cold(close=close)
             return
         exchange = HotExchange(self, close=close)
         self._exchanges.append(exchange)
+        if plane.gate.is_on and not self._may_ask(exchange, target):
+            return
         if reader.has_noted and not self._read_headers(exchange, target):
             return
         headers = exchange.headers
@@ -51,6 +60,22 @@ class DataConnection(Connection):
                 exchange.answered(error)
                 return
         plane.predictor.submit(exchange, target, bytes(reader.body), headers)
+
+    def _may_ask(self, exchange: HotExchange, target: Target) -> bool:
+        """Let an inference in, or answer why not; a head like the last one is the same caller."""
+        reader, gate, model = self._reader, self.plane.gate, target.served.model
+        known = self._principal if reader.is_repeated and self._epoch is gate.epoch else None
+        if known is not None and known.may_ask(model):
+            return True
+        try:
+            self._principal = gate.admit(Role.PREDICT, model, reader.headers, self.peer)
+            self._epoch = gate.epoch
+        except TidegateError as error:
+            self._principal = None
+            exchange.headers = request_headers.read_id_only(reader.headers)
+            exchange.answered(error)
+            return False
+        return True
 
     def _read_headers(self, exchange: HotExchange, target: Target) -> bool:
         """Read what the headers ask of an inference; False if that is wrong, and answered."""

@@ -104,6 +104,7 @@ class Worker:
                 self._link.run(),
                 self.loader.run(),
                 self.plane.sweep_forever(),
+                self.plane.gate.watch_forever(),
                 self._send_status_forever(),
             )
         ]

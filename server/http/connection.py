@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
+from server.access.gate import Peer
 from server.errors import MemoryBudget, TidegateError, TooManyConnections
 from server.http.exchanges import ColdExchange, Exchange, Flow, Refusal
 from server.http.port import HttpPort, Place
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         # Of this connection.
         self._transport: asyncio.Transport
         self._flow: Flow
+        self._peer: Peer | None = None
         self._reader = RequestReader(self, port.settings, port.budget)
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
@@ -153,6 +155,14 @@ class Connection(asyncio.Protocol):
             return
         self._continue_due = False
         self._start_cold(close=self.port.is_draining or not self._reader.keep_alive)
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end; looked up when it is first asked for."""
+        if self._peer is None:
+            address = get_remote_addr(self._transport)
+            self._peer = Peer(address[0] if address else "")
+        return self._peer
 
     # The line of exchanges.
 
@@ -234,6 +244,7 @@ class Connection(asyncio.Protocol):
             client=get_remote_addr(self._transport),
             server=get_local_addr(self._transport),
             state=self._app_state.copy(),
+            peer=self.peer,
         )
         held_bytes = len(self._reader.body) + _WAITING_BYTES if self._exchanges else 0
         if not self.port.budget.take(held_bytes):

@@ -13,6 +13,7 @@ from collections import Counter
 from typing import Final, Protocol
 
 from server import machine
+from server.access.gate import Gate
 from server.engine.admission import Budget
 from server.settings import Settings
 
@@ -52,8 +53,9 @@ class Client(Protocol):
 class HttpPort:
     """The shared state of one listening socket's connections."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, browser_host: str | None = None) -> None:
         self.settings = settings
+        self.gate = Gate(settings, self.refused, browser_host=browser_host)
         self.budget = Budget(settings.max_in_flight_bytes)
         self.connections: set[Client] = set()
         self.max_connections = connection_limit(

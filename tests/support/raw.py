@@ -78,10 +78,10 @@ def connected(url: str, timeout: float = 20.0) -> Iterator[RawConnection]:
 
 def post(path: str, body: bytes, *headers: str, version: str = "HTTP/1.1") -> bytes:
     """Return the bytes of a POST."""
-    lines = [f"POST {path} {version}", "Host: test", f"Content-Length: {len(body)}", *headers]
+    lines = [f"POST {path} {version}", "Host: localhost", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def get(path: str, *headers: str) -> bytes:
     """Return the bytes of a GET."""
-    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: test", *headers]).encode() + b"\r\n\r\n"
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers]).encode() + b"\r\n\r\n"

@@ -1,0 +1,210 @@
+"""The one place where a request is let in or refused.
+
+Decides who a caller is (by key, certificate or session) and whether the role of the route is among
+its roles. While nothing is configured that could recognize callers, everybody on this machine may
+do everything, except pages of other sites.
+
+What was recognized is remembered by the bytes of the Authorization header until `epoch` changes:
+then the keys have changed, or one of those remembered has expired.
+
+Concurrency: event loop only; the file of keys is read on a thread, by `watch_forever` alone.
+Lifetime: the port's.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from server.access import browsers, keys, principals
+from server.access.binding import needs_keys
+from server.access.failures import Failures
+from server.access.key_file import KeyFile
+from server.access.keyring import Keyring
+from server.access.principals import Principal
+from server.access.roles import Role
+from server.access.sessions import Sessions, token_in
+from server.errors import TidegateError, TooManyFailures, Unauthenticated
+from server.settings import Settings
+
+LOOK_SECONDS = 1.0
+"""Between two looks at the file of keys."""
+MAX_REMEMBERED = 4096
+KEY_NEEDED = "a valid key is needed: send 'Authorization: Bearer KEY'"
+TOO_MANY = "too many keys that are not valid have come from this address"
+_BEARER = b"bearer "
+
+log = structlog.get_logger()
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What a connection says of who is at its other end."""
+
+    address: str
+    names: tuple[str, ...] = ()
+    """Names in its client certificate, which has been verified."""
+
+
+class Gate:
+    """Who may pass, on one port."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        refused: Callable[[str], None] = lambda _: None,
+        *,
+        browser_host: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Tell `refused` the code of each refusal.
+
+        A port with a `browser_host`, the host it is bound to, is one that browsers use: sessions
+        count there, and pages of other sites are refused.
+        """
+        self.is_on = needs_keys(settings)
+        """Whether callers have to say who they are."""
+        self.epoch = object()
+        """Another one when what was recognized must be recognized anew."""
+        self.sessions = Sessions() if browser_host is not None else None
+        self._browser_host = browser_host
+        self._refused = refused
+        self._clock = clock
+        self._file = KeyFile(settings.keys_path)
+        self._ring = Keyring([])
+        self._failures = Failures()
+        self._remembered: dict[bytes, Principal] = {}
+        self._trouble = ""
+        self._expiry_seconds: float | None = None
+        """When the next of those that may be remembered expires."""
+
+    # What is asked of it.
+
+    def admit(self, role: Role, model: str | None, headers: Fields, peer: Peer) -> Principal | None:
+        """Return who calls; None if that does not matter.
+
+        Raises:
+            Unauthenticated: nobody who is known.
+            TooManyFailures: that address has not been recognized too often.
+            Forbidden: who calls may not do this.
+            CrossOrigin: a page of another site is behind it.
+
+        """
+        if role is Role.OPEN:
+            return None
+        try:
+            if not self.is_on:
+                self._check_browser(headers)
+                return None
+            principal = self._recognize(dict(headers), peer)
+            principals.check(principal, role, model)
+        except TidegateError as error:
+            self._refused(error.code)
+            raise
+        return principal
+
+    def log_in(self, key: str, headers: Fields, peer: Peer, session: str) -> None:
+        """Open a session for a key, under the token `session`.
+
+        Raises:
+            Unauthenticated, TooManyFailures, CrossOrigin: as `admit`.
+
+        """
+        assert self.sessions is not None, "only ports that browsers use have sessions"
+        browsers.check_origin(headers)
+        principal = self._find(key.encode("utf-8", "replace"), peer)
+        self.sessions.begin(session, principal.key_id, self._clock())
+
+    # How callers are recognized.
+
+    def _recognize(self, headers: dict[bytes, bytes], peer: Peer) -> Principal:
+        shown = headers.get(b"authorization")
+        if shown is not None:
+            known = self._remembered.get(shown)
+            if known is not None:
+                return known
+            if shown[: len(_BEARER)].lower() != _BEARER:
+                raise Unauthenticated(KEY_NEEDED)
+            principal = self._find(shown[len(_BEARER) :].strip(), peer)
+            self._remember(shown, principal)
+            return principal
+        return self._by_certificate(peer) or self._by_session(headers)
+
+    def _find(self, token: bytes, peer: Peer) -> Principal:
+        principal, reason = self._ring.find(token, self._clock())
+        if principal is not None:
+            return principal
+        if self._failures.note(peer.address, time.monotonic()):
+            raise TooManyFailures(TOO_MANY)
+        log.warning(
+            "caller_refused", address=peer.address, reason=reason, key_id=keys.token_id(token)
+        )
+        raise Unauthenticated(KEY_NEEDED)
+
+    def _by_certificate(self, peer: Peer) -> Principal | None:
+        return self._ring.for_certificate(peer.names, self._clock()) if peer.names else None
+
+    def _by_session(self, headers: dict[bytes, bytes]) -> Principal:
+        if self.sessions is not None:
+            now = self._clock()
+            key_id = self.sessions.key_id(token_in(headers.get(b"cookie", b"")), now)
+            principal = None if key_id is None else self._ring.for_id(key_id, now)
+            if principal is not None:
+                browsers.check_origin(headers.items())
+                return principal
+        raise Unauthenticated(KEY_NEEDED)
+
+    def _remember(self, shown: bytes, principal: Principal) -> None:
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._forget()
+        self._remembered[shown] = principal
+
+    def _check_browser(self, headers: Fields) -> None:
+        if self._browser_host is None:
+            return
+        browsers.check_origin(headers)
+        if browsers.is_loopback(self._browser_host):
+            browsers.check_host(headers, self._browser_host)
+
+    # How it learns of changes.
+
+    async def watch_forever(self) -> None:
+        """Take other keys when the file changes, and forget those that expire."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Take the keys of the file, if they are others than before."""
+        try:
+            found = await asyncio.to_thread(self._file.read_if_changed)
+        except FileNotFoundError:
+            # A file that has gone must not open the door: what was good before stays good.
+            return
+        except (OSError, ValueError) as error:
+            self._tell(str(error))
+            self.is_on = True
+            return
+        if found is not None:
+            self._tell("")
+            self.is_on = True
+            self._ring = Keyring(found)
+            self._forget()
+            log.info("keys_read", keys=len(found))
+        elif self._expiry_seconds is not None and self._clock() >= self._expiry_seconds:
+            self._forget()
+
+    def _tell(self, trouble: str) -> None:
+        """Log that the file of keys cannot be used, once; those read before go on."""
+        if trouble and trouble != self._trouble:
+            log.error("keys_unusable", path=str(self._file.path), reason=trouble)
+        self._trouble = trouble
+
+    def _forget(self) -> None:
+        self._remembered = {}
+        self._expiry_seconds = self._ring.next_expiry(self._clock())
+        self.epoch = object()
