@@ -1,8 +1,9 @@
 """Bring what is loaded in this worker in line with the desired state.
 
 Decides the order of loads, swaps and unloads: a version is opened and warmed up on a thread beside
-the event loop, then the route table that names it is put in place; what the table no longer names
-is drained and let go. A version that cannot be loaded changes nothing and is reported.
+the event loop, is asked once through its own queue, and then the route table that names it is put
+in place; what the table no longer names is drained and let go. A version that cannot be loaded
+changes nothing and is reported.
 
 Concurrency: all state belongs to the event loop; only `_open` runs on the loader's thread.
 Lifetime: `run` is one task for the life of the worker.
@@ -18,6 +19,7 @@ import structlog
 
 from server.dataplane.moving import move_waiting
 from server.dataplane.plane import Plane
+from server.dataplane.proving import probe_inputs, prove
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion, VersionName
 from server.engine.recorder import Recorder
@@ -107,6 +109,9 @@ class Loader:
         loop = asyncio.get_running_loop()
         try:
             session = await loop.run_in_executor(self._threads, _open, name, plan, self._recorder)
+            inputs = await loop.run_in_executor(
+                self._threads, probe_inputs, plan, session.signature
+            )
         except Exception as error:  # Whatever a model does to us, the others go on.
             log.exception("load_failed", model=name.model, version=name.version)
             self.failed[key] = _failure(name, plan, error)
@@ -114,6 +119,8 @@ class Loader:
             self._on_change()
             return
         served = self._serve(name, plan, session)
+        served.probe_inputs = inputs
+        await prove(served)
         self.failed.pop(key, None)
         replaced = self.loaded.get(key)
         self.loaded[key] = served

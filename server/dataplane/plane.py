@@ -10,6 +10,7 @@ import random
 
 from server.dataplane.hangs import Hangs, leave_at_once
 from server.dataplane.predict import Predictor
+from server.dataplane.proving import Prover
 from server.dataplane.routes import Routes
 from server.dataplane.targets import Target
 from server.dataplane.telemetry import UNKNOWN, Telemetry
@@ -32,12 +33,25 @@ class Plane(HttpPort):
         self.predictor = Predictor(settings, self.budget)
         self.hangs = Hangs(telemetry.worker, telemetry.send)
         self.watchdog = Watchdog(leave_at_once)
+        self.prover = Prover(routes)
         self.is_ready = False
         """The first desired state has been carried out."""
         self.json_ok_end = b"-%b\r\n\r\n" % telemetry.tag.encode()
         """What stands between number and body in the commonest answer."""
         self._default_headers: Headers | None = None
         self._json_ok_prefix = b""
+        self._default_head = b""
+
+    def unready_reason(self, now: float) -> str:
+        """Return why requests should not be sent here; empty if they should.
+
+        `now` is of `time.perf_counter`.
+        """
+        if self.is_draining:
+            return "the server is stopping"
+        if not self.is_ready:
+            return "what shall be served is not loaded yet"
+        return next(iter(self.prover.unproven(now).values()), "")
 
     def refused(self, code: str) -> None:
         """Count a request that was refused before its target was known."""

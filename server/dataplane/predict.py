@@ -17,6 +17,7 @@ from server.dataplane.call import Call
 from server.dataplane.left import Left
 from server.dataplane.numbering import Numbering
 from server.dataplane.parts import PARTIAL, Gathering, Part
+from server.dataplane.proving import Probe
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.engine.admission import Budget
@@ -147,6 +148,9 @@ class Predictor:
 
     def finished(self, served: ServedVersion, batch: FinishedBatch) -> None:
         """Answer every member of a finished batch, then count it."""
+        if batch.is_probe:
+            cast("Probe", batch.entries[0]).told(batch.error)
+            return
         if batch.left:
             batch.entries = _without_left(batch)
         entries = cast("Sequence[Call | Part | Left]", batch.entries)
@@ -211,8 +215,11 @@ class Predictor:
             number += 1
         return outcomes
 
-    def dropped(self, entry: Call | Part, error: TidegateError | None) -> None:
+    def dropped(self, entry: Call | Part | Probe, error: TidegateError | None) -> None:
         """Take back an entry that gets no answer: too late, or its caller has left (None)."""
+        if isinstance(entry, Probe):
+            entry.told(error)
+            return
         outcome = entry.fail(error)
         if isinstance(entry, Call):
             self._closed(entry, outcome)

@@ -106,6 +106,7 @@ class Worker:
                 self.plane.sweep_forever(),
                 self.plane.gate.watch_forever(),
                 self._send_status_forever(),
+                self.plane.prover.probe_forever(),
             )
         ]
         try:

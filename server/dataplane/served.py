@@ -75,6 +75,8 @@ class ServedVersion:
         self.max_entry_rows = settings.max_rows if is_batched else 1
         """Rows that one entry of the queue may have; unbatched requests count as one row."""
         self.batcher: Batcher
+        self.probe_inputs: Sequence[Array] | None = None
+        """What it is asked with to show that it answers; None if nothing is known to work."""
         self._session: Session | None = session
         self.has_fixed_rows = all(spec.row_items is not None for spec in session.signature.inputs)
         """Whether rows of all requests have one shape, so that any two may share a batch."""

@@ -15,6 +15,7 @@ Lifetime: from `open` of the version until `drain` returns; `submit` must not be
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -79,7 +80,7 @@ class Batcher:
         self.queued_rows = 0
         self.batch_seconds = 0.0
         """Typical run time of a batch: an exponential mean, seeded by the warm-up."""
-        self.last_good = 0.0
+        self.last_good = -math.inf
         """When a run last came back with an answer, of `time.perf_counter`."""
         self._session = session
         self._on_finished = owner.on_finished

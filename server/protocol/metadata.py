@@ -33,14 +33,18 @@ def live() -> dict[str, Any]:
     return {"live": True}
 
 
-def ready(*, is_ready: bool) -> dict[str, Any]:
-    """Return the answer about a server's readiness."""
-    return {"live": True, "ready": is_ready}
+def ready(reason: str) -> dict[str, Any]:
+    """Return the answer about a server's readiness; `reason` says why not, empty if it is ready."""
+    return {"live": True, **_readiness(reason)}
 
 
-def model_ready(name: str, *, is_ready: bool) -> dict[str, Any]:
-    """Return the answer about a model's readiness."""
-    return {"name": name, "ready": is_ready}
+def model_ready(name: str, reason: str) -> dict[str, Any]:
+    """Return the answer about a model's readiness; `reason` as above."""
+    return {"name": name, **_readiness(reason)}
+
+
+def _readiness(reason: str) -> dict[str, Any]:
+    return {"ready": False, "reason": reason} if reason else {"ready": True}
 
 
 def model_metadata(

@@ -94,7 +94,11 @@ def test_readiness_of_a_model(
 ) -> None:
     """A model is ready when something answers for it; a version, when it is loaded."""
     answer = document(ask(states, get(f"/v2/models/{path}/ready")), status)
-    assert answer == {"name": path.split("/")[0], "ready": ready}
+    name = path.split("/")[0]
+    assert (answer["name"], answer["ready"]) == (name, ready)
+    assert answer.get("reason") == (
+        None if ready else f"model '{name}' has no version that answers"
+    )
 
 
 def test_a_configuration_has_the_form_of_triton(states: InProcessWorker) -> None:

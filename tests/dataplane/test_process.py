@@ -34,6 +34,7 @@ from tests.support.raw import connected, get, post
 
 HELD = "/v2/models/held/infer"
 GOOD = infer_body([[1, 2, 3]])
+STOPPING = b'{"live":true,"ready":false,"reason":"the server is stopping"}'
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_draining_worker_is_not_ready_but_answers(
         eventually(lambda: worker.worker.plane.is_draining)
 
         ready = ask(worker, get("/v2/health/ready"))
-        assert (ready.status, ready.body) == (503, b'{"live":true,"ready":false}')
+        assert (ready.status, ready.body) == (503, STOPPING)
         assert ready.header("connection") == "close"
         until = time.monotonic() + 0.5  # Far longer than a stop without the delay would take.
         while time.monotonic() < until:

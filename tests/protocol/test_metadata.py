@@ -27,12 +27,21 @@ def test_the_server_describes_itself() -> None:
     }
 
 
-@pytest.mark.parametrize("is_ready", [True, False])
-def test_health_bodies_have_what_every_client_reads(is_ready: bool) -> None:
+def test_health_bodies_have_what_every_client_reads() -> None:
     """KServe's client reads `live` and `ready`; an empty body would break it."""
     assert metadata.live() == {"live": True}
-    assert metadata.ready(is_ready=is_ready) == {"live": True, "ready": is_ready}
-    assert metadata.model_ready("m", is_ready=is_ready) == {"name": "m", "ready": is_ready}
+    assert metadata.ready("") == {"live": True, "ready": True}
+    assert metadata.model_ready("m", "") == {"name": "m", "ready": True}
+
+
+def test_what_is_not_ready_says_why() -> None:
+    """Beside what every client reads."""
+    assert metadata.ready("for this") == {"live": True, "ready": False, "reason": "for this"}
+    assert metadata.model_ready("m", "or that") == {
+        "name": "m",
+        "ready": False,
+        "reason": "or that",
+    }
 
 
 def test_a_model_describes_its_tensors() -> None:
