@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from server.monitoring.profile import Profile
+from server.release import faults
 from server.release.route import ReleaseRoute
 from server.release.shadow_rules import ShadowRules
 from server.repository.layout import ModelFolder, VersionFolder
@@ -81,6 +82,8 @@ class KnownModel:
     failures: dict[str, Failure] = field(default_factory=dict)
     """What a worker could not load, by version. Kept here, because a worker forgets what it is not
     to load; without it, a version that fails would be taken out and tried again without end."""
+    taken_out: set[str] = field(default_factory=set)
+    """Versions that are not served because they crash or hang; also in `failures`."""
 
     def fall_back_on(self, saved: Mapping[str, VersionPlan], previous: str | None) -> None:
         """Take over plans from before a restart for what could not be checked well since.
@@ -111,11 +114,24 @@ class KnownModel:
             if failure.digest != digest or (version, digest) in loaded_everywhere:
                 del self.failures[version]
 
+    def note_faults(self, release: ReleaseRoute) -> None:
+        """Take over from the release state which versions are taken out because they failed."""
+        for version in self.taken_out:
+            self.failures.pop(version, None)
+        self.taken_out.clear()
+        for version, known in self.versions.items():
+            digest = known.plan.digest if known.plan is not None else ""
+            why = faults.failure(release, digest)
+            if why:
+                self.taken_out.add(version)
+                self.failures[version] = Failure(digest, why, faults.FIX)
+
     def servable(self, failures: dict[str, Failure], somewhere: set[str]) -> dict[str, str]:
         """Return the digest of each version that may be served.
 
         A version that a worker could not load is not, unless it is live and some worker has it
-        (`somewhere`): what answers on some workers is not taken from all of them.
+        (`somewhere`): what answers on some workers is not taken from all of them, unless it kills
+        them.
         """
         if self.is_unloaded or self.setup is None:
             return {}
@@ -123,6 +139,7 @@ class KnownModel:
             version: known.plan.digest
             for version, known in self.versions.items()
             if known.plan is not None
+            and version not in self.taken_out
             and (
                 (version == self.route.live and version in somewhere)
                 or version not in failures

@@ -126,6 +126,7 @@ class Operations:
         if model.setup_error:
             raise ModelInvalid(f"model '{name}': {model.setup_error}", fix=model.setup_fix)
         model.failures.clear()  # Asked for again, so tried again.
+        self._router.forgive(model)
         self._router.note()
         await self._router.until(lambda: self._router.is_stable)
         rows = self.model_rows(model)

@@ -183,6 +183,7 @@ class Router:
         loaded = fleet.loaded_everywhere(name)
         model.forget_gone(self._kept_previous(model))
         model.note_failures(fleet.failures(name), loaded)
+        model.note_faults(self._releases.route(name))
         servable = model.servable(model.failures, fleet.loaded_somewhere(name))
         if not servable or model.setup is None:
             model.route = NO_ROUTE
@@ -244,6 +245,12 @@ class Router:
             log.warning("release_not_changed", model=model.name, error=str(error))
             return False
         return True
+
+    def forgive(self, model: KnownModel) -> None:
+        """Have versions served again that were taken out, because an operator loads them."""
+        if model.taken_out:
+            action, wish = Action(Verb.FORGIVE), Wish("operator", "load call")
+            self._releases.change_now(model.name, action, wish)
 
     def _overlay(self, name: str, plan: ModelPlan) -> ModelPlan:
         """Return a saved plan with a newer release state, if that names a version of it."""
