@@ -21,7 +21,7 @@ from server.controlplane.known import KnownModel, KnownVersion
 from server.errors import ModelInvalid
 from server.repository.layout import ModelFolder, VersionFolder, scan, scan_model
 from server.repository.model_settings import read_setup
-from server.repository.staging import StillChanging
+from server.repository.staging import NotCopied, StillChanging
 from server.settings import ModelSettings, Settings
 
 log = structlog.get_logger()
@@ -171,6 +171,22 @@ class Catalog:
             if known.error:
                 known.checked = None
 
+    async def mend(self) -> None:
+        """Check again what could not be copied, and copy anew what is not there any more."""
+        for model in list(self.models.values()):
+            for version, known in list(model.versions.items()):
+                if model.is_unloaded or known.is_checking:
+                    continue
+                plan, was_gone = known.plan, known.is_copy_gone
+                if plan is not None:
+                    known.is_copy_gone = not await self._intake.on_thread(plan.is_on_disk)
+                if known.is_copy_gone and not was_gone:
+                    log.error("private_copy_gone", model=model.name, version=version)
+                is_due = known.is_uncopied or (known.is_copy_gone and not was_gone)
+                if is_due and not known.is_gone:
+                    known.checked = None
+                    self._start_check(model, version)
+
     async def checks_of(self, name: str) -> None:
         """Wait for the checks of a model that are going on."""
         tasks = [task for (model, _), task in self._checks.items() if model == name]
@@ -225,7 +241,27 @@ class Catalog:
             if refusal:
                 raise ModelInvalid(refusal, fix="put the new files in the folder of a new version")
         except ModelInvalid as error:
-            known.error, known.fix = str(error), error.fix
+            self._note_invalid(model, version, error)
+            return
+        known.error = known.fix = ""
+        known.is_uncopied = False
+        if known.is_copy_gone:
+            known.is_copy_gone = False
+            model.failures.pop(version, None)  # A worker has not found it, and will now.
+        known.plan, known.verdict = accepted.plan, accepted.verdict
+        known.verdict_key = accepted.verdict_key
+        known.reference = accepted.reference
+        known.shadow_rules, known.left_out = accepted.shadow_rules, accepted.left_out
+        self.loads[model.name, "ok"] += 1
+        for warning in [*accepted.verdict.warnings, *accepted.reference.warnings]:
+            log.warning("version_warning", model=model.name, version=version, warning=warning)
+
+    def _note_invalid(self, model: KnownModel, version: str, error: ModelInvalid) -> None:
+        known = model.versions[version]
+        is_news = known.error != str(error) or not known.is_uncopied
+        known.error, known.fix = str(error), error.fix
+        known.is_uncopied = isinstance(error, NotCopied)
+        if is_news:  # What cannot be copied is tried every few seconds.
             self.loads[model.name, "failed"] += 1
             log.warning(
                 "version_invalid",
@@ -234,15 +270,6 @@ class Catalog:
                 error=str(error),
                 fix=error.fix,
             )
-            return
-        known.error = known.fix = ""
-        known.plan, known.verdict = accepted.plan, accepted.verdict
-        known.verdict_key = accepted.verdict_key
-        known.reference = accepted.reference
-        known.shadow_rules, known.left_out = accepted.shadow_rules, accepted.left_out
-        self.loads[model.name, "ok"] += 1
-        for warning in [*accepted.verdict.warnings, *accepted.reference.warnings]:
-            log.warning("version_warning", model=model.name, version=version, warning=warning)
 
     async def _look_again(self, model: KnownModel, folder: VersionFolder) -> VersionFolder:
         """Return a version's folder as it is now; as it was, if it is gone."""

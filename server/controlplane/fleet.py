@@ -7,14 +7,13 @@ Concurrency: event loop only.
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from server.controlplane.unix_port import UnixPort
 from server.wire import status
 from server.wire.frames import FrameReader, Kind, frame
 from server.wire.status import Failure, Hello, Status
@@ -102,17 +101,13 @@ class Fleet:
         self.listener = listener
         self._streams: dict[int, _WorkerStream] = {}
         self._greeting: Callable[[], bytes | None] = lambda: None
-        self._server: asyncio.Server
-        """Held, because uvloop closes a server that nobody holds and no worker is connected to."""
+        self.port = UnixPort(lambda: _WorkerStream(self))
+        """Where workers find control."""
 
     async def listen(self, path: str, greeting: Callable[[], bytes | None]) -> asyncio.Server:
         """Accept workers at `path`; `greeting` gives the desired state to send to a new one."""
         self._greeting = greeting
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _WorkerStream(self), path)
-        return self._server
+        return await self.port.open(path)
 
     def joined(self, stream: _WorkerStream) -> None:
         """A worker said who it is."""

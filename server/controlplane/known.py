@@ -25,6 +25,8 @@ from server.repository.verdict import Verdict
 from server.wire.desired import ModelPlan, VersionPlan
 from server.wire.status import Failure
 
+CHANGED = "its files have changed and cannot be served"
+
 
 class State(StrEnum):
     """States of the model repository extension."""
@@ -57,6 +59,23 @@ class KnownVersion:
     fix: str = ""
     is_gone: bool = False
     """Its files have left the repository."""
+    is_copy_gone: bool = False
+    """Its private copy was not there when somebody looked last."""
+    is_uncopied: bool = False
+    """The last check failed because the state directory could not take a copy."""
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of files that are served; nothing if they lie there as usual."""
+        if self.plan is None:
+            return ""
+        if self.is_gone:
+            lost = "; so is its private copy: a worker that starts cannot load it"
+            return "its files are gone" + (lost if self.is_copy_gone else "")
+        if self.is_copy_gone:
+            why = f": {self.error}" if self.error else ""
+            return f"its private copy is gone and is to be made anew{why}"
+        return f"{CHANGED}: {self.error}" if self.error else ""
 
     @property
     def profile(self) -> Profile | None:
@@ -255,9 +274,8 @@ def _state(
         return State.UNAVAILABLE, f"the version policy '{model.policy}' does not load it", ""
     if (version, known.plan.digest) not in loaded_everywhere:
         return State.LOADING, "workers are loading it", ""
-    reason = f"its files have changed and cannot be served: {error}" if error else ""
-    if known.is_gone:
-        is_live = version == model.route.live
-        stays = "answers until another version can" if is_live else "stays to be rolled back to"
-        reason, fix = f"its files are gone; it {stays}", ""
-    return State.READY, reason, fix
+    if not known.is_gone:
+        return State.READY, known.remark or (f"{CHANGED}: {error}" if error else ""), fix
+    is_live = version == model.route.live
+    stays = "answers until another version can" if is_live else "stays to be rolled back to"
+    return State.READY, f"{known.remark}; it {stays}", ""

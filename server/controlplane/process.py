@@ -54,6 +54,7 @@ from server.wire.channel import Charter
 log = structlog.get_logger()
 
 TIDY_SECONDS = 30.0
+MEND_SECONDS = 2.0
 MONITOR_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """For what still waits to be written when control ends; a disk may hang for ever."""
@@ -158,6 +159,7 @@ class Control:
                 self._look_then_watch(),
                 self._report_when_ready(),
                 self._tidy_forever(),
+                self._mend_forever(),
                 self._keep_store(),
                 self._notify(),
                 self._watch_rows(),
@@ -204,6 +206,17 @@ class Control:
             is_quiet = self._router.is_stable and not self._catalog.is_checking
             if is_quiet and self._router.is_settled:
                 await self._intake.keep_only(self._catalog.digests(), self._catalog.verdict_keys())
+
+    async def _mend_forever(self) -> None:
+        """Put back what somebody has removed from the state directory while it is in use."""
+        while True:
+            await asyncio.sleep(MEND_SECONDS)
+            try:
+                await self._fleet.port.mend()
+                await self._parts.feed.link.port.mend()
+                await self._catalog.mend()
+            except Exception:  # The next turn tries again.
+                log.exception("mending_failed")
 
     async def _keep_store(self) -> None:
         """Open the store when all is served: until then, the cores have better things to do."""

@@ -38,6 +38,7 @@ def candidate(
         digest,
         is_loaded=(version, digest) in fleet.loaded_everywhere(model.name),
         problem=_problem(model, version),
+        remark=known.remark,
         incompatible=_incompatible(model, version, route),
         unproven=tuple(unproven),
     )

@@ -9,10 +9,9 @@ Lifetime: `listen` is called once; connections come and go.
 """
 
 import asyncio
-import contextlib
-import os
 from typing import Protocol
 
+from server.controlplane.unix_port import UnixPort
 from server.wire.frames import FrameReader, Kind, frame
 
 MAX_WAITING_BYTES = 4 << 20
@@ -59,16 +58,12 @@ class ShadowLink:
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self._stream: _Stream | None = None
-        self._server: asyncio.Server
-        """Held, because uvloop closes a server that nobody holds."""
+        self.port = UnixPort(lambda: _Stream(self))
+        """Where the shadow process finds control."""
 
     async def listen(self, path: str) -> asyncio.Server:
         """Accept the shadow process at `path`."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Stream(self), path)
-        return self._server
+        return await self.port.open(path)
 
     @property
     def is_connected(self) -> bool:

@@ -18,6 +18,8 @@ class Candidate:
     """Whether every worker has these files loaded."""
     problem: str = ""
     """Why it cannot be served; empty if its files were checked and no worker failed on them."""
+    remark: str = ""
+    """What is to be said of its files although it can be served."""
     incompatible: tuple[str, ...] = ()
     """How its tensors differ from those of the live version in a way that breaks callers."""
     unproven: tuple[str, ...] = ()

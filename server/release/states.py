@@ -57,7 +57,7 @@ def states(route: ReleaseRoute, versions: Iterable[Candidate]) -> dict[str, Vers
 def _state(route: ReleaseRoute, one: Candidate) -> VersionState:
     shadow = next((shadow for shadow in route.shadows if shadow.version == one.version), None)
     if one.version == route.live:
-        return VersionState(State.LIVE, one.problem)
+        return VersionState(State.LIVE, one.problem or one.remark)
     if route.canary is not None and route.canary.version == one.version:
         return _tried(State.CANARY, route.canary, _weight(route.canary), route, one)
     if shadow is not None:
@@ -75,7 +75,8 @@ def _state(route: ReleaseRoute, one: Candidate) -> VersionState:
 def _idle(route: ReleaseRoute, one: Candidate) -> VersionState:
     """Return the state of a sound version that does nothing."""
     if one.version == route.previous:
-        return VersionState(State.PREVIOUS, f"a roll back from version {route.live} brings it back")
+        words = [f"a roll back from version {route.live} brings it back", one.remark]
+        return VersionState(State.PREVIOUS, "; ".join(filter(None, words)))
     if one.is_loaded:
         return VersionState(State.LOADED, "")
     if route.live is not None and int(one.version) < int(route.live):
@@ -90,8 +91,7 @@ def _tried(
     notes = [words]
     if part.digest != one.digest:
         notes.append("its files are not those that it began with")
-    if one.problem:
-        notes.append(one.problem)
+    notes += filter(None, (one.problem, one.remark))
     if route.held:
         notes.append(f"held: {route.held}")
     return VersionState(state, "; ".join(notes))

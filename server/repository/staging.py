@@ -10,6 +10,7 @@ whether two versions are the same; times and sizes are hints.
 A copy appears whole or not at all: it is written beside the store, synced, then renamed.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -34,6 +35,10 @@ _CHUNK_BYTES = 1 << 20
 
 class StillChanging(Exception):
     """Files changed while they were read; a later try may succeed."""
+
+
+class NotCopied(ModelInvalid):
+    """The state directory cannot take a copy now; a later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Store:
         digest = _digest(files, sizes)
         path = self.path_of(digest)
         if not self._is_good(digest, files):
+            self._check_room(sum(sizes.values()))
             self._copy(folder, files, path)
             self._checked.add(digest)
         return StagedVersion(digest, path, files, hashes.get(GOLDEN_FILE, ""))
@@ -92,7 +98,7 @@ class Store:
     def _is_good(self, digest: str, files: Mapping[str, str]) -> bool:
         """Whether the store's copy is what its name says; a bad one is removed."""
         path = self.path_of(digest)
-        if digest in self._checked and path.is_dir():
+        if digest in self._checked and all((path / name).is_file() for name in files):
             return True
         try:
             good = all(_hash(path / name) == wanted for name, wanted in files.items())
@@ -103,6 +109,12 @@ class Store:
         elif path.exists():
             _remove(path)
         return good
+
+    def _check_room(self, needed_bytes: int) -> None:
+        """See that a copy fits: one that fills the disk takes it from all that is to be written."""
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize < needed_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _copy(self, folder: VersionFolder, files: Mapping[str, str], path: Path) -> None:
         temporary = self._root / f"tmp-{secrets.token_hex(8)}"

@@ -39,6 +39,10 @@ class VersionPlan:
     checks: tuple[Check, ...] = ()
     """What the values of requests are held to."""
 
+    def is_on_disk(self) -> bool:
+        """Look whether the files that it names are there."""
+        return all(Path(path).is_file() for path in (self.path, self.samples) if path)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelPlan:

@@ -1,6 +1,7 @@
 """The models of the repository, kept in step with its files; whatever fails changes nothing."""
 
 import asyncio
+import errno
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.controlplane.intake import Intake
-from server.repository.staging import StillChanging
+from server.repository.staging import StillChanging, Store
 from tests.support import models
 from tests.support.control import Control, ToldWorker, running_control
 
@@ -104,7 +105,7 @@ def test_a_removed_live_version_stays_until_another_can_answer(repository: Path)
         generations: list[str | None] = []
         shutil.rmtree(repository / "m" / "2")
         await control.catalog.refresh()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while generations[-1:] != ["1"] or not control.router.is_stable:
                 generations.append(control.router.state.models["m"].live)
                 await asyncio.sleep(0)
@@ -226,7 +227,7 @@ def test_watching_finds_what_is_new(repository: Path, watch: str) -> None:
             watching = asyncio.create_task(control.catalog.watch())
             for version in ("1", "2"):
                 models.put(repository, "m", version, models.affine(offset=float(version)))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await control.router.until(lambda: _live(control) == version)  # noqa: B023
             watching.cancel()
 
@@ -246,3 +247,67 @@ def test_without_watching_there_is_nothing_to_wait_for(repository: Path) -> None
             await control.catalog.watch()
 
     asyncio.run(run())
+
+
+def _remove(copy: Path) -> None:
+    copy.parent.chmod(0o755)
+    copy.unlink()
+
+
+def test_a_private_copy_that_was_removed_is_made_anew(repository: Path) -> None:
+    """Of files that are there still; of others it is said that a worker could not load them."""
+    folder = models.put(repository, "m", 1, models.affine())
+
+    async def use(control: Control) -> None:
+        known = control.catalog.models["m"].versions["1"]
+        assert known.plan is not None
+        plan, copy = known.plan, Path(known.plan.path)
+        await control.catalog.mend()
+        assert not control.catalog.is_checking
+
+        _remove(copy)
+        await control.catalog.mend()
+        assert control.row("m")["reason"] == "its private copy is gone and is to be made anew"
+        await control.catalog.all_checks()
+        assert plan.is_on_disk()
+        assert (known.plan, control.row("m")["reason"]) == (plan, "")
+
+        models.put(repository, "m", 2, models.affine(offset=2))
+        await control.look()
+        _remove(copy)
+        shutil.rmtree(folder)
+        await control.look()
+        await control.catalog.mend()
+        assert control.row("m")["reason"].startswith("its files are gone; so is its private copy")
+        assert not control.catalog.is_checking
+
+    _with_control(repository, use)
+
+
+def test_what_could_not_be_copied_is_tried_again(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to load it when the disk has room again; until then it is reported once."""
+    models.put(repository, "m", 1, models.affine())
+    is_full = True
+
+    def check_room(_store: Store, _needed_bytes: int) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "_check_room", check_room)
+
+    async def use(control: Control) -> None:
+        nonlocal is_full
+        for _ in range(3):
+            assert control.row("m")["reason"].endswith("No space left on device")
+            await control.catalog.mend()
+            await control.catalog.all_checks()
+        assert control.catalog.loads == {("m", "failed"): 1}
+
+        is_full = False
+        await control.catalog.mend()
+        await control.catalog.all_checks()
+        assert control.catalog.models["m"].versions["1"].plan is not None
+
+    _with_control(repository, use)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.dataplane import loader
 from server.dataplane.loader import Loader
 from server.dataplane.plane import Plane
 from server.dataplane.routes import Routes, RouteTable
@@ -61,7 +62,7 @@ class Bench:
         await self.until(lambda: self.loader.generation == generation)
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -257,17 +258,39 @@ def test_the_failure_of_what_is_not_wanted_is_forgotten(
     run(scenario)
 
 
-def test_an_unforeseen_fault_of_a_load_is_reported_without_details(plan_of: PlanOf) -> None:
+def test_an_unforeseen_fault_of_a_load_is_reported_without_details(
+    plan_of: PlanOf, tmp_path: Path
+) -> None:
     """Samples that cannot be read fail the version with a text that shows nothing of ours."""
+    (tmp_path / "torn.npz").write_bytes(b"torn")
 
     async def scenario(bench: Bench) -> None:
-        missing = replace(plan_of("affine"), samples="/nowhere/at/all.npz")
-        await bench.reach(1, a=serving("1", {"1": missing}))
+        torn = replace(plan_of("affine"), samples=str(tmp_path / "torn.npz"))
+        await bench.reach(1, a=serving("1", {"1": torn}))
         failure = bench.loader.failed["a", "1"]
         assert (failure.error, failure.fix) == (
             "a worker could not load it",
             "see the worker's log",
         )
+
+    run(scenario)
+
+
+def test_a_version_whose_copy_comes_back_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control makes a private copy anew, and nobody has to tell the worker."""
+    monkeypatch.setattr(loader, "COPY_SECONDS", 0.01)
+    path = tmp_path / "model.onnx"
+    missing = plan(path)
+
+    async def scenario(bench: Bench) -> None:
+        await bench.reach(1, a=serving("1", {"1": missing}))
+        assert bench.loader.failed["a", "1"].error == loader.COPY_GONE
+        path.write_bytes(models.affine())
+        await bench.until(lambda: ("a", "1") in bench.loader.loaded)
+        assert bench.loader.failed == {}
+        assert bench.routes.table.models["a"].live == "1"
 
     run(scenario)
 
@@ -306,7 +329,7 @@ def test_memory_of_a_version_goes_when_it_is_drained(plan_of: PlanOf, *, is_repl
         bench.routes.history.clear()
         other = {"1": plan_of("affine", max_rows=2)}
         await bench.reach(2, **({"a": serving("1", other)} if is_replaced else {}))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await freed.wait()
         assert len(bench.loader.loaded) == is_replaced
 

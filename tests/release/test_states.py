@@ -26,7 +26,14 @@ OTHER_FILES = version(3, digest="f" * 64)
         (SECOND, THREE, State.LOADED, ""),
         (SECOND, TWO, State.LIVE, ""),
         (SECOND, version(2, problem="its files are torn"), State.LIVE, "its files are torn"),
+        (SECOND, replace(TWO, remark="its files are gone"), State.LIVE, "its files are gone"),
         (SECOND, version(1), State.PREVIOUS, "a roll back from version 2 brings it back"),
+        (
+            SECOND,
+            replace(ONE, remark="its files are gone"),
+            State.PREVIOUS,
+            "a roll back from version 2 brings it back; its files are gone",
+        ),
         (SECOND, version(1, problem="torn"), State.FAILED, "torn"),
         (THIRD, version(1), State.LOADED, ""),
         (

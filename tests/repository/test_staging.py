@@ -338,3 +338,33 @@ def test_a_file_that_may_not_be_read_is_named(repository: Path, store: Store) ->
         store.stage(folder)
     assert str(caught.value) == "'a.bin' may not be read"
     assert caught.value.fix == "give it read permission"
+
+
+def test_a_copy_that_has_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+    """Also by a control that has seen it whole before."""
+    models.put(tmp_path / "models", "m", 1, b"content")
+    store = open_store(tmp_path / "state")
+    folder = version_of(tmp_path / "models")
+    staged = store.stage(folder)
+    staged.path.chmod(0o755)
+    (staged.path / "model.onnx").unlink()
+
+    store.stage(folder)
+
+    assert (staged.path / "model.onnx").read_bytes() == b"content"
+
+
+def test_a_copy_that_does_not_fit_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of a disk is left to what else is to be written."""
+    models.put(tmp_path / "models", "m", 1, b"content")
+    store = open_store(tmp_path / "state")
+    disk = os.statvfs(tmp_path)
+    full = os.statvfs_result((*disk[:4], 0, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _path: full)
+
+    with pytest.raises(OSError, match="No space left"):
+        store.stage(version_of(tmp_path / "models"))
+
+    assert list((tmp_path / "state" / "store").iterdir()) == []
