@@ -109,18 +109,19 @@ class Prover:
 
     def probe(self, now: float) -> None:
         """Ask some of those whose last answer is too old, the oldest first."""
+        self._waiting = {
+            one: probe for one, probe in self._waiting.items() if not probe.over.done()
+        }
         due = [
             (served.batcher.last_good, served)
             for served in self._live()
             if is_due(now - served.batcher.last_good, served.batcher.batch_seconds)
+            and served not in self._waiting
         ]
-        self._waiting = {
-            one: probe for one, probe in self._waiting.items() if not probe.over.done()
-        }
         due.sort(key=lambda pair: pair[0])
         at_once = max(1, -(-len(self._routes.table.models) // _TICKS_FOR_ALL))
         for _, served in due[:at_once]:
-            if served not in self._waiting and (probe := _ask(served)) is not None:
+            if (probe := _ask(served)) is not None:
                 self.probes += 1
                 self._waiting[served] = probe
 

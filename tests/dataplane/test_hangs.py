@@ -1,0 +1,58 @@
+"""What a worker does about versions that hang."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from server.dataplane.hangs import EXIT_HUNG, Hangs
+from server.dataplane.served import VersionName
+from server.engine.runs import Hang
+from server.wire import fault
+from server.wire.fault import FaultKind
+from server.wire.frames import Kind
+
+NAME = VersionName("m", "3", "d1")
+
+
+def told_of(*hangs: Hang) -> tuple[list[fault.Fault], bool]:
+    """Return what control is told of some hangs, and whether the worker has to be replaced."""
+    sent: list[fault.Fault] = []
+
+    def send(kind: Kind, parts: Sequence[bytes | memoryview]) -> bool:
+        assert kind is Kind.FAULT
+        sent.append(fault.decode(b"".join(parts)))
+        return True
+
+    async def play() -> bool:
+        desk = Hangs(1, send)
+        for hang in hangs:
+            desk.hung(NAME, hang)
+        return desk.thread_lost.is_set()
+
+    return sent, asyncio.run(play())
+
+
+def test_one_hang_is_for_the_log_and_two_in_a_row_are_for_control() -> None:
+    """Some input may make a good version hang; one that answers nothing between is not good."""
+    assert told_of(Hang(5.0, 1, is_given_up=False)) == ([], False)
+    faults, is_lost = told_of(Hang(5.04, 2, is_given_up=False))
+    assert not is_lost
+    [one] = faults
+    assert (one.model, one.version, one.digest, one.worker) == ("m", "3", "d1", 1)
+    assert (one.kind, one.how) == (FaultKind.HANG, "a run did not end in 5.0 s")
+
+
+def test_a_lost_thread_is_told_at_once() -> None:
+    """Control hears, and whoever serves hears that another process is needed."""
+    faults, is_lost = told_of(Hang(22.0, 1, is_given_up=True))
+    assert is_lost
+    assert len(faults) == 1
+
+
+def test_a_process_whose_loop_is_kept_ends_with_a_code_of_its_own() -> None:
+    """Nothing else can be done from beside it; the log names the model."""
+    code = "from server.dataplane.hangs import leave_at_once; leave_at_once('m/3')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == EXIT_HUNG
+    assert "m/3" in done.stdout + done.stderr
