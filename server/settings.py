@@ -191,6 +191,8 @@ class Settings(ModelSettings):
     """After that: time to finish requests before they are cut off."""
     stuck_seconds: float = Field(30.0, gt=0)
     """A process whose event loop does not turn for this long is killed and replaced."""
+    max_version_faults: int = Field(3, ge=0)
+    """A version that crashes or hangs this often within two minutes is taken out; 0: never."""
     river_max_row_bytes: int = Field(16 * KIB, ge=0)
     """Bytes of a row's inputs or outputs that monitoring gets whole; of more, summaries."""
 

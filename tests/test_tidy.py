@@ -48,6 +48,7 @@ ONLY_IN = {
         "controlplane/capture_metrics.py",
         "controlplane/check_metrics.py",
         "controlplane/exposition.py",
+        "controlplane/fault_metrics.py",
         "controlplane/feedback_metrics.py",
         "controlplane/gate_metrics.py",
         "controlplane/monitor_counters.py",
@@ -164,6 +165,7 @@ PURE = (
     "wire/record.py",
     "wire/shadow.py",
     "wire/status.py",
+    "wire/suspects.py",
     "wire/tally.py",
     "controlplane/exposition.py",
     "controlplane/kept_predictions.py",
@@ -175,6 +177,7 @@ PURE = (
     "controlplane/shadow_plans.py",
     "controlplane/shadow_throttle.py",
     "controlplane/statistics.py",
+    "controlplane/suspects.py",
     "dataplane/batch_columns.py",
     "dataplane/mirroring.py",
     "dataplane/numbering.py",
@@ -190,6 +193,7 @@ COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
     "engine/running.py": "engine/test_batcher_faults.py",  # as the batcher's callers see it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
+    "controlplane/fault_metrics.py": "controlplane/test_faults.py",  # as faults make them
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
     "controlplane/release_parts.py": "e2e/test_release.py",  # it joins some of them
     "http/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte

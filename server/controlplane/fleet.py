@@ -33,6 +33,9 @@ class Listener(Protocol):
     def records(self, message: memoryview) -> None:
         """A worker ran batches."""
 
+    def fault(self, message: memoryview) -> None:
+        """A version hung in a worker."""
+
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""
 
@@ -78,6 +81,8 @@ class _WorkerStream(asyncio.Protocol):
                 listener.tally(payload)
             case Kind.RECORDS:
                 listener.records(payload)
+            case Kind.FAULT:
+                listener.fault(payload)
             case Kind.STATUS if self.state is not None:
                 self.state.status = status.decode_status(payload)
                 listener.worker_changed()
@@ -101,6 +106,8 @@ class Fleet:
         self.listener = listener
         self._streams: dict[int, _WorkerStream] = {}
         self._greeting: Callable[[], bytes | None] = lambda: None
+        self._suspects = b""
+        """The last word on suspects; none yet, if empty."""
         self.port = UnixPort(lambda: _WorkerStream(self))
         """Where workers find control."""
 
@@ -117,6 +124,8 @@ class Fleet:
         greeting = self._greeting()
         if greeting is not None:
             stream.send(Kind.DESIRED, greeting)
+        if self._suspects:
+            stream.send(Kind.SUSPECTS, self._suspects)
         self.listener.worker_changed()
 
     def lost(self, stream: _WorkerStream) -> None:
@@ -126,6 +135,12 @@ class Fleet:
             del self._streams[state.hello.worker]
             log.info("worker_left", worker=state.hello.worker, pid=state.hello.pid)
             self.listener.worker_changed()
+
+    def suspect(self, message: bytes) -> None:
+        """Tell all workers which requests may kill them, those that are still to come too."""
+        self._suspects = message
+        for stream in self._streams.values():
+            stream.send(Kind.SUSPECTS, message)
 
     def broadcast(self, message: bytes) -> None:
         """Send a desired state to every worker."""

@@ -48,7 +48,7 @@ from server.errors import TidegateError
 from server.http.connection import Connection
 from server.http.port import HttpPort
 from server.store.database import Store
-from server.wire import record, shadow
+from server.wire import fault, record, shadow
 from server.wire.channel import Charter
 
 log = structlog.get_logger()
@@ -90,6 +90,7 @@ class Control:
             changed=lambda: self._router.note(),
         )
         releases = self._parts.releases
+        channel.listen(self._parts.faults.reported)
         self._router = Router(self._catalog.models, self._fleet, settings, releases)
         self._catalog.guard = release_reading.guard(releases)
         self._operations = Operations(
@@ -304,6 +305,10 @@ class Control:
         self._feedback.take(records)
         self._parts.feed.take(records, message)
         self._capture.take(records, message)
+
+    def fault(self, message: memoryview) -> None:
+        """A version hung in a worker."""
+        self._parts.faults.take(fault.decode(message))
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""

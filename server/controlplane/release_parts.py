@@ -13,8 +13,15 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
-from server.controlplane import gate_metrics, release_metrics, release_reading, shadow_metrics
+from server.controlplane import (
+    fault_metrics,
+    gate_metrics,
+    release_metrics,
+    release_reading,
+    shadow_metrics,
+)
 from server.controlplane.evidence_book import EvidenceBook
+from server.controlplane.faults import Faults
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_controller import ReleaseController
@@ -50,6 +57,7 @@ class ReleaseParts:
         self.book = EvidenceBook(store, self.releases.route)
         self.judge = Judge(models, self.releases.route, self.book)
         self.releases.unproven = self.judge.unproven
+        self.faults = Faults(models, self.releases, fleet, settings.max_version_faults)
         self._settings = settings
         self._models = models
         self._fleet = fleet
@@ -84,6 +92,7 @@ class ReleaseParts:
         """Yield what is to run for the life of control."""
         yield release_reading.read(self.releases, self.keeper, self._settings.state_dir)
         yield self.keeper.run()
+        yield self.faults.run()
         yield self._mirror(until_served)
         yield self._go_on(until_served)
 
@@ -115,6 +124,7 @@ class ReleaseParts:
         yield from shadow_metrics.collect(self.feed)
         yield from gate_metrics.collect(self.judge, released, self.controller.obstacles)
         yield from release_metrics.collect(self.releases, self.keeper, present)
+        yield from fault_metrics.collect(self.faults, present)
 
     async def close(self) -> None:
         """Write what is left."""

@@ -27,9 +27,9 @@ def recent(faults: Sequence[float], now: float) -> list[float]:
     return [at for at in faults if 0.0 <= now - at <= WINDOW_SECONDS]
 
 
-def is_too_many(faults: Sequence[float], limit: int) -> bool:
-    """Say whether a version with these recent faults is to be taken out; a limit of 0 is none."""
-    return 0 < limit <= len(faults)
+def is_too_many(count: int, limit: int) -> bool:
+    """Say whether a version with `count` recent faults is to be taken out; limit 0 is none."""
+    return 0 < limit <= count
 
 
 def reason(kinds: Sequence[str]) -> str:

@@ -30,6 +30,9 @@ class Ears:
         self.records_heard.append(bytes(message))
         self._heard.set()
 
+    def fault(self, message: memoryview) -> None:
+        raise AssertionError(bytes(message))
+
     async def answer(self, message: memoryview) -> bytes:
         return bytes(message)[::-1]
 

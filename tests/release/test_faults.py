@@ -78,4 +78,4 @@ def test_only_faults_close_together_add_up(at: list[float], now: float, limit: i
     left = faults.recent(at, now)
 
     assert left == [one for one in at if one <= now and now - one <= faults.WINDOW_SECONDS]
-    assert faults.is_too_many(left, limit) == (limit > 0 and len(left) >= limit)
+    assert faults.is_too_many(len(left), limit) == (limit > 0 and len(left) >= limit)

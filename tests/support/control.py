@@ -144,6 +144,9 @@ class Control:
         self.totals.take_records(records)
         self.monitor.take(records)
 
+    def fault(self, message: memoryview) -> None:
+        raise AssertionError(bytes(message))
+
     async def answer(self, message: memoryview) -> bytes:
         return bytes(message)
 

@@ -44,6 +44,9 @@ class Joined:
     def records(self, message: memoryview) -> None:
         raise NotImplementedError
 
+    def fault(self, message: memoryview) -> None:
+        raise NotImplementedError
+
     async def answer(self, message: memoryview) -> bytes:
         raise NotImplementedError
 
