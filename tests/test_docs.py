@@ -262,11 +262,11 @@ def test_every_command_is_documented() -> None:
     command: Any = typer.main.get_command(program)
     real = {"serve models", "drift breast-cancer", "performance breast-cancer", "doctor"}
     real.add("replay breast-cancer")
-    for group in ("model", "profile", "release", "feedback"):
+    for group in ("model", "key", "profile", "release", "feedback"):
         real |= {f"{group} {name}" for name in command.commands[group].commands}
 
     assert documented == real
-    groups = {"model", "profile", "release", "feedback"}
+    groups = {"model", "key", "profile", "release", "feedback"}
     assert command.commands.keys() == {"serve", "drift", "performance", "replay", "doctor"} | groups
 
 

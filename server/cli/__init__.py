@@ -13,6 +13,7 @@ import server
 from server.cli.doctor import doctor
 from server.cli.drift import drift
 from server.cli.feedback import feedback_app
+from server.cli.key import key_app
 from server.cli.model import model_app
 from server.cli.performance import performance
 from server.cli.profile import profile_app
@@ -50,6 +51,7 @@ app.command("drift")(drift)
 app.command("performance")(performance)
 app.command("replay")(replay)
 app.add_typer(model_app, name="model")
+app.add_typer(key_app, name="key")
 app.add_typer(profile_app, name="profile")
 app.add_typer(release_app, name="release")
 app.add_typer(feedback_app, name="feedback")

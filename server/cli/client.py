@@ -47,6 +47,10 @@ def _call(
             headers={"content-type": "application/json", **headers},
             method="GET" if body is None else "POST",
         )
+        key = os.environ.get("TIDEGATE_KEY", "")
+        if key:
+            # Not to whoever a redirect leads to.
+            request.add_unredirected_header("Authorization", f"Bearer {key}")
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             content = answer.read()
     except urllib.error.HTTPError as error:
@@ -81,13 +85,15 @@ def _fail_for_stranger(url: str) -> NoReturn:
 def _fail_with(error: urllib.error.HTTPError) -> NoReturn:
     try:
         answer = json.loads(error.read())
-        fail(str(answer["error"]), str(answer.get("fix", "")) or _after_a_race(answer))
+        fail(str(answer["error"]), str(answer.get("fix", "")) or _advice(answer))
     except (ValueError, KeyError, TypeError):
         fail(f"the control port answered with status {error.code}", "")
 
 
-def _after_a_race(answer: dict[str, Any]) -> str:
-    """Say what to look at if a release was changed by somebody else in the meantime."""
+def _advice(answer: dict[str, Any]) -> str:
+    """Say which key to use, or what to look at if a release was changed in the meantime."""
+    if answer.get("code") in ("unauthenticated", "forbidden"):
+        return "put a key with that role into TIDEGATE_KEY; 'tidegate key create' makes one"
     if "release" not in answer:
         return ""
     last = answer["release"]["last_change"]

@@ -59,7 +59,29 @@ def serve_command(
         )
     configure_logs(settings, "supervisor")
     lock = _lock_state_dir(settings.state_dir)
+    _check_access(settings)
     raise typer.Exit(_run(settings, origins, lock))
+
+
+def _check_access(settings: Any) -> None:
+    """Refuse keys that cannot be read, and hosts that others can reach without any."""
+    from server.access import key_file
+    from server.access.binding import needs_keys, open_hosts
+
+    path = settings.keys_path
+    try:
+        has_keys = bool(key_file.read(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        _refuse(f"the keys in {path} cannot be used: {reason}", "mend the file, or remove it")
+    if needs_keys(settings) and not has_keys:
+        name = open_hosts(settings)[0]
+        _refuse(
+            f"{name} {getattr(settings, name)} can be reached by others, and there are no keys: "
+            "anybody could call the gateway",
+            "make one with 'tidegate key create NAME --role operate', bind 127.0.0.1, or set "
+            "--insecure on if something else guards it",
+        )
 
 
 def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:

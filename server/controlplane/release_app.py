@@ -27,7 +27,14 @@ from server.controlplane.release_calls import (
 )
 from server.controlplane.release_operations import ReleaseOperations
 from server.errors import StaleGeneration
-from server.http_app import RoleRoute, error_response, json_response, read_body, route
+from server.http_app import (
+    RoleRoute,
+    error_response,
+    json_response,
+    principal_of,
+    read_body,
+    route,
+)
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
 
 MAX_BODY_BYTES = 64 << 10
@@ -110,9 +117,12 @@ class ReleaseApp:
 
 def _headers(request: Request) -> Headers:
     headers, query = request.headers, request.query_params
+    principal = principal_of(request)
+    # Starlette reads headers as Latin-1; names of people come in UTF-8.
+    named = headers.get("x-tidegate-actor", "").encode("latin-1").decode("utf-8", "replace")
     return Headers(
-        # Starlette reads headers as Latin-1; names of people come in UTF-8.
-        actor=headers.get("x-tidegate-actor", "").encode("latin-1").decode("utf-8", "replace"),
+        # Who has shown a key is its owner, whatever else the call says.
+        actor=named if principal is None else principal.name,
         if_match=headers.get("if-match", ""),
         idempotency_key=headers.get("idempotency-key", ""),
         dry_run=query.get("dry_run", ""),

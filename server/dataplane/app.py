@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.access.gate import Gate
 from server.access.roles import Role
 from server.dataplane.call import CLIENT_GONE, Call
 from server.dataplane.plane import Plane
@@ -270,8 +271,8 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-def build_app(plane: Plane, ask: Ask) -> Starlette:
-    """Build the application of the data port."""
+def build_app(plane: Plane, ask: Ask, gate: Gate | None = None) -> Starlette:
+    """Build the application of the data port, behind its gate."""
     app = DataApp(plane, ask)
     model = "/v2/models/{model}"
     version = model + "/versions/{version}"
@@ -305,4 +306,4 @@ def build_app(plane: Plane, ask: Ask) -> Starlette:
             route(prefix + ":predict", app.predictions_are_posted, Role.PREDICT),
             route(prefix, app.v1_model, Role.PREDICT),
         ]
-    return starlette_app(routes, plane.gate)
+    return starlette_app(routes, gate)

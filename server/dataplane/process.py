@@ -80,7 +80,7 @@ class Worker:
         self._first_state = asyncio.Event()
         drain_seconds = self.settings.drain_timeout_seconds
         config = uvicorn.Config(
-            build_app(self.plane, self._questions.ask),
+            build_app(self.plane, self._questions.ask, self.plane.gate),
             http=functools.partial(DataConnection, self.plane),  # type: ignore[arg-type]
             loop="none",
             lifespan="off",

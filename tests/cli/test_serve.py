@@ -117,7 +117,7 @@ def test_a_port_that_is_taken_is_refused(
 
 def test_an_address_that_is_not_ours_is_refused(repository: Path) -> None:
     """An address of another machine cannot be listened on."""
-    told = start(repository, "--host", "192.0.2.1", "--port", "0")
+    told = start(repository, "--host", "192.0.2.1", "--port", "0", "--insecure", "on")
 
     assert "cannot listen on 192.0.2.1:0" in told
 
@@ -191,3 +191,14 @@ def test_capturing_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     assert "rows cannot be captured: pyarrow is not installed" in result.stderr
     assert "pip install 'tidegate[parquet]', or set capture_bp to 0" in result.stderr
+
+
+def test_an_address_that_others_reach_needs_keys(repository: Path, tmp_path: Path) -> None:
+    """What everybody could call does not start by accident; a damaged file never does."""
+    result = serve(repository, "--host", "0.0.0.0")
+    assert "host 0.0.0.0 can be reached by others, and there are no keys" in result.stderr
+    assert "tidegate key create" in result.stderr
+
+    (tmp_path / "keys.json").write_text("{")
+    result = serve(repository, "--keys-file", tmp_path / "keys.json")
+    assert "cannot be used: it is not JSON" in result.stderr
