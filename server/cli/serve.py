@@ -58,9 +58,9 @@ def serve_command(
             "pip install 'tidegate[parquet]', or set capture_bp to 0",
         )
     configure_logs(settings, "supervisor")
-    lock = _lock_state_dir(settings.state_dir)
-    _check_access(settings)
-    raise typer.Exit(_run(settings, origins, lock))
+    with _lock_state_dir(settings.state_dir):
+        _check_access(settings)
+        raise typer.Exit(_run(settings, origins))
 
 
 def _check_access(settings: Any) -> None:
@@ -84,7 +84,7 @@ def _check_access(settings: Any) -> None:
         )
 
 
-def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
+def _run(settings: Any, origins: dict[str, str]) -> int:
     from server.cli.summary import print_ready
     from server.machine import usable_cores
     from server.supervisor import Supervisor
@@ -108,7 +108,6 @@ def _run(settings: Any, origins: dict[str, str], lock: Any) -> int:
         return supervisor.run()
     finally:
         _remove_socket_dir(socket_dir, settings.state_dir)
-        lock.close()
 
 
 def _lock_state_dir(state_dir: Path) -> Any:
