@@ -21,6 +21,7 @@ from loadtests import (
     throughput,
 )
 from loadtests.detection import command as detection
+from loadtests.hostile import command as hostile
 from loadtests.release import command as release
 
 
@@ -38,8 +39,10 @@ def main() -> None:
     tested = commands.add_parser("release", help="how often gates are right")
     release.add_options(tested)
     tested.set_defaults(run=release.run)
+    hostile.add_options(commands)
     options = parser.parse_args()
-    print(f"machine: {machine()}", flush=True)
+    if not getattr(options, "json", False):
+        print(f"machine: {machine()}", flush=True)
     options.run(options)
 
 

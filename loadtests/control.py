@@ -50,6 +50,14 @@ class Control:
             time.sleep(0.02)
         raise SystemExit(f"the release of model {model} did not begin")
 
+    def metrics(self) -> dict[str, float]:
+        """Return every sample of /metrics by its name and labels."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
     def load(self, model: str, config: dict[str, Any]) -> tuple[int, Any]:
         """Load a model with Triton's configuration."""
         body = {"parameters": {"config": json.dumps(config)}}

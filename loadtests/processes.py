@@ -44,3 +44,28 @@ def pin(pid: int, cores: set[int]) -> None:
     for one in tree(pid):
         for task in Path(f"/proc/{one}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores)
+
+
+def worker(pid: int) -> int:
+    """Return the one worker of a gateway."""
+    (found,) = [
+        one for one in tree(pid) if b"server.dataplane.process" in _command(one).split(b"\0")
+    ]
+    return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the physical memory of one process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid: int) -> int:
+    """Return how many descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

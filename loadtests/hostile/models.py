@@ -1,0 +1,59 @@
+"""The models that hostile clients are sent to."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+_FLOAT = TensorProto.FLOAT
+
+
+def affine() -> bytes:
+    """Answer y = 2x + 1 for rows of three numbers."""
+    nodes = [
+        helper.make_node("Mul", ["x", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["y"]),
+    ]
+    constants = {"scale": np.array([2], np.float32), "offset": np.array([1], np.float32)}
+    return _model(nodes, ("x", _FLOAT, ["N", 3]), ["N", 3], constants)
+
+
+def gather(rows: int = 4) -> bytes:
+    """Look up a table by index: an index out of range makes the whole run raise."""
+    table = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
+    nodes = [helper.make_node("Gather", ["table", "index"], ["y"])]
+    return _model(nodes, ("index", TensorProto.INT64, ["N"]), ["N", 2], {"table": table})
+
+
+def wide(values: int = 1 << 18) -> bytes:
+    """Answer each number with that many copies of it: a megabyte for four bytes."""
+    nodes = [helper.make_node("Mul", ["x", "ones"], ["y"])]
+    ones = np.ones((1, values), np.float32)
+    return _model(nodes, ("x", _FLOAT, ["N", 1]), ["N", values], {"ones": ones})
+
+
+def _model(
+    nodes: list[onnx.NodeProto],
+    given: tuple[str, int, list[str | int]],
+    answered: list[str | int],
+    constants: dict[str, NDArray[np.float32]],
+) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "hostile",
+        [helper.make_tensor_value_info(*given)],
+        [helper.make_tensor_value_info("y", _FLOAT, answered)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(proto.SerializeToString())
+
+
+def put(repository: Path, name: str, content: bytes, settings: str = "") -> None:
+    """Put version 1 of a model into a repository."""
+    folder = repository / name / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(content)
+    (repository / name / "model.toml").write_text(settings)
