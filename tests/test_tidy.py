@@ -177,6 +177,7 @@ PURE = (
     "dataplane/numbering.py",
     "dataplane/routes.py",
     "dataplane/served.py",
+    "dataplane/suspects.py",
     "dataplane/targets.py",
 )
 IMPURE = {"asyncio", "concurrent", "datetime", "io", "logging", "os", "pathlib", "random"}
@@ -185,6 +186,7 @@ IMPURE |= {"tempfile", "threading", "time"}
 
 COVERED_ELSEWHERE = {
     "__main__.py": "e2e/test_lifecycle.py",  # every gateway of a test starts through it
+    "dataplane/left.py": "faults/test_hangs.py",  # whose deadline passed while their batch ran
     "engine/running.py": "engine/test_batcher_faults.py",  # as the batcher's callers see it
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
     "controlplane/fault_metrics.py": "controlplane/test_faults.py",  # as faults make them

@@ -181,6 +181,39 @@ def loop() -> bytes:
     )
 
 
+def kernel() -> bytes:
+    """Answer with x, after comparing as many boxes with each other as the largest x says.
+
+    10,000 take a second, and twice as many four. It is one node: nothing can break it off.
+    """
+    kind = TensorProto.INT64
+    return model(
+        [
+            helper.make_node("ReduceMax", ["x"], ["largest"], axes=[0, 1], keepdims=0),
+            helper.make_node("Reshape", ["largest", "one"], ["count"]),
+            helper.make_node("Concat", ["one", "count", "four"], ["boxes_shape"], axis=0),
+            helper.make_node("Concat", ["one", "one", "count"], ["scores_shape"], axis=0),
+            helper.make_node("Expand", ["box", "boxes_shape"], ["boxes"]),
+            helper.make_node("ConstantOfShape", ["scores_shape"], ["scores"]),
+            helper.make_node(
+                "NonMaxSuppression", ["boxes", "scores", "count", "overlap"], ["chosen"]
+            ),
+            helper.make_node("ReduceMax", ["chosen"], ["last"], keepdims=0),
+            helper.make_node("Mul", ["last", "zero"], ["nothing"]),
+            helper.make_node("Add", ["x", "nothing"], ["y"]),
+        ],
+        [tensor("x", kind, ("N", 1))],
+        [tensor("y", kind, ("N", 1))],
+        {
+            "one": np.ones(1, np.int64),
+            "four": np.full(1, 4, np.int64),
+            "zero": np.array(0, np.int64),
+            "box": np.array([[[0, 0, 1, 1]]], np.float32),
+            "overlap": np.ones(1, np.float32),
+        },
+    )
+
+
 def crashing() -> bytes:
     """Answer the least whole number / (x + 1): for x = -2 the processor traps, and all ends."""
     kind = TensorProto.INT32

@@ -1,0 +1,1 @@
+"""Faults, each with what it costs: status, code and text, and that all else goes on."""
