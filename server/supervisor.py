@@ -214,6 +214,7 @@ class Supervisor:
         fault = death.fault(worker, code, was_stuck=child.aborted is not None)
         if fault is not None:
             self._control.tell(channel.encode_report(fault=fault.to_json()))
+            self._control.flush()
         return death
 
     def _unlink(self, child: Child) -> None:
