@@ -14,6 +14,7 @@
         InvalidRequest        a field of the request is wrong
         InvalidInput          a tensor does not fit the model's signature
         DataCheckFailed       a value breaks a data check that refuses
+        Quarantined           the request has killed workers
         ModelNotFound         no such model
         VersionNotFound       no such version of the model
         ModelLoading          the version is not ready yet
@@ -141,6 +142,12 @@ class DataCheckFailed(TidegateError):
     """A value breaks a data check whose policy is to refuse; the model was not asked."""
 
     code = "data_check_failed"
+
+
+class Quarantined(TidegateError):
+    """The same rows have ended the process that ran them twice; they are refused for a while."""
+
+    code = "quarantined"
 
 
 class ModelNotFound(TidegateError):

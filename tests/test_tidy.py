@@ -178,6 +178,7 @@ PURE = (
     "dataplane/routes.py",
     "dataplane/served.py",
     "dataplane/suspects.py",
+    "dataplane/suspects.py",
     "dataplane/targets.py",
 )
 IMPURE = {"asyncio", "concurrent", "datetime", "io", "logging", "os", "pathlib", "random"}

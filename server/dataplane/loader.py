@@ -22,6 +22,7 @@ from server.dataplane.plane import Plane
 from server.dataplane.proving import probe_inputs, prove
 from server.dataplane.routes import ModelRoute, RouteTable
 from server.dataplane.served import ServedVersion, VersionName
+from server.dataplane.suspects import Suspects
 from server.engine.recorder import Recorder
 from server.engine.session import Session
 from server.errors import ModelInvalid, TidegateError
@@ -50,6 +51,7 @@ class Loader:
         self.failed: dict[tuple[str, str], Failure] = {}
         self.load_seconds: dict[tuple[str, str], float] = {}
         self.loaded: dict[tuple[str, str], ServedVersion] = {}
+        self._suspects = Suspects()
         self._plane = plane
         self._recorder = recorder or Recorder()
         self._on_change = on_change
@@ -68,6 +70,12 @@ class Loader:
             self._publish()
             self._changed.set()
             self._on_change()
+
+    def suspect(self, message: memoryview) -> None:
+        """Take from control which requests may kill this worker."""
+        self._suspects.take(message, time.perf_counter())
+        for served in self.loaded.values():
+            served.suspects = self._suspects.of(served.model)
 
     def released(self) -> dict[str, int]:
         """Return the generation of the release state that is carried out, by model."""
@@ -158,6 +166,7 @@ class Loader:
             features=plan.features,
             max_output_bytes=plane.settings.max_output_bytes,
         )
+        served.suspects = self._suspects.of(name.model)
         served.open(
             plane.predictor.finished, plane.predictor.dropped, plane.hangs.hung, plane.watchdog
         )

@@ -85,6 +85,9 @@ class Predictor:
                     self._max_timeout_seconds,
                 ),
             )
+            suspects = served.suspects
+            if suspects and suspects.meets(request, served.max_entry_rows, call.arrived):
+                call.shape_key = object()  # It shares no batch: nobody has this key but its parts.
             if 0 < request.rows <= served.max_entry_rows:
                 served.batcher.submit(call)
             else:

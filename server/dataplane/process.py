@@ -167,6 +167,8 @@ class Worker:
     def _on_frame(self, kind: Kind, payload: memoryview) -> None:
         if kind is Kind.DESIRED:
             self.loader.want(desired.decode(payload))
+        elif kind is Kind.SUSPECTS:
+            self.loader.suspect(payload)
         elif kind is Kind.ANSWER:
             self._questions.answered(payload)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from server.dataplane.suspects import ModelSuspects
 from server.dataplane.telemetry import VersionTelemetry
 from server.engine.batcher import Batcher, BatcherLimits, Owner
 from server.engine.batching import BatchPolicy, Execution
@@ -74,6 +75,8 @@ class ServedVersion:
         """What looks at the values of requests; None if they are held to nothing."""
         self.max_entry_rows = settings.max_rows if is_batched else 1
         """Rows that one entry of the queue may have; unbatched requests count as one row."""
+        self.suspects: ModelSuspects | None = None
+        """Requests that may kill this worker; None if there are none, as nearly always."""
         self.batcher: Batcher
         self.probe_inputs: Sequence[Array] | None = None
         """What it is asked with to show that it answers; None if nothing is known to work."""

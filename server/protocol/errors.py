@@ -27,6 +27,7 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.DataCheckFailed: HTTPStatus.BAD_REQUEST,
+    errors.Quarantined: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ModelNotFound: HTTPStatus.NOT_FOUND,
     errors.VersionNotFound: HTTPStatus.NOT_FOUND,
     errors.ModelLoading: HTTPStatus.SERVICE_UNAVAILABLE,
