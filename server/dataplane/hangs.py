@@ -10,8 +10,8 @@ Lifetime: the worker's.
 """
 
 import asyncio
-import logging
-import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -61,7 +61,12 @@ class Hangs:
 
 
 def leave_at_once(label: str) -> None:
-    """End the process, because a model keeps the event loop and does not stop."""
+    """End the process, because a model keeps the event loop and does not stop.
+
+    As it does when the supervisor finds it stuck: on the thread that is kept, so that the stacks
+    and what is found out from them name the model.
+    """
     log.critical("model_keeps_event_loop", model_and_version=label)
-    logging.shutdown()
-    os._exit(EXIT_HUNG)
+    main = threading.main_thread().ident
+    assert main is not None, "a process has a main thread"
+    signal.pthread_kill(main, signal.SIGABRT)

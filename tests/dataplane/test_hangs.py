@@ -1,11 +1,12 @@
 """What a worker does about versions that hang."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from server.dataplane.hangs import EXIT_HUNG, Hangs
+from server.dataplane.hangs import Hangs
 from server.dataplane.served import VersionName
 from server.engine.runs import Hang
 from server.wire import fault
@@ -50,9 +51,17 @@ def test_a_lost_thread_is_told_at_once() -> None:
     assert len(faults) == 1
 
 
-def test_a_process_whose_loop_is_kept_ends_with_a_code_of_its_own() -> None:
-    """Nothing else can be done from beside it; the log names the model."""
-    code = "from server.dataplane.hangs import leave_at_once; leave_at_once('m/3')"
+def test_a_process_whose_loop_is_kept_is_aborted_where_it_is_kept() -> None:
+    """The log names the model, and the current thread of the stacks is the one that is kept."""
+    code = (
+        "import faulthandler, threading, time; from server.dataplane.hangs import leave_at_once\n"
+        "faulthandler.enable()\n"
+        "threading.Timer(0.1, leave_at_once, ('m/3',)).start()\n"
+        "def kept(): time.sleep(60)\n"
+        "kept()"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-    assert done.returncode == EXIT_HUNG
+    assert done.returncode == -signal.SIGABRT
     assert "m/3" in done.stdout + done.stderr
+    current = done.stderr.partition("Current thread")[2].partition("\n\n")[0]
+    assert "in kept" in current
