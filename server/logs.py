@@ -4,6 +4,7 @@ Decides the form of a line. Never carries feature values, keys or bodies: caller
 and codes.
 """
 
+import contextlib
 import json
 import logging
 import sys
@@ -40,13 +41,20 @@ def configure_logs(settings: Settings, process: str) -> None:
 
 
 class _StandardError:
-    """Standard error as it is when a line is written, not as it was when logging was set up."""
+    """Standard error as it is when a line is written, not as it was when logging was set up.
+
+    Whoever logs goes on if a line cannot be written, because the disk is full or nobody reads it any
+    more: a line is lost then, and not what it is about.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Named:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 BREAK = """
 secret = "hunter" + str(2)
 try:
@@ -172,3 +174,26 @@ def test_auto_writes_text_to_a_terminal() -> None:
     assert b"\x1b[" in answer.stdout
     assert b"loaded" in answer.stdout
     assert b"{" not in answer.stdout
+
+
+@pytest.mark.parametrize("library", [False, True])
+def test_a_line_that_cannot_be_written_stops_nobody(*, library: bool) -> None:
+    """On a full disk, the line is lost and whoever logs goes on."""
+    line = "library.warning('x' * 9000)" if library else "log.info('x' * 9000)"
+    program = f"""
+for _ in range(3):
+    {line}
+print("still here", flush=True)
+os._exit(0)  # The interpreter would complain of what it could not write.
+"""
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-c", PROLOGUE.replace("{settings}", "{}") + program],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    assert answer.stdout == "still here\n"
