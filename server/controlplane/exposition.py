@@ -43,7 +43,9 @@ SHED = frozenset(
         "deadline_queue",
         "memory_budget",
         "queue_full",
+        "overloaded",
         "shutting_down",
+        "quota_exceeded",
         "too_many_connections",
     }
 )

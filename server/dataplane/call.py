@@ -70,7 +70,7 @@ class Call(ABC):
         """Return the id by which its caller can speak of its rows later."""
         return self.headers.prediction_id or prediction_id(self.number, tag)
 
-    def take(self, request: InferRequest, timeout_seconds: float) -> None:
+    def take(self, request: InferRequest, deadline: float) -> None:
         """Keep the decoded request, in the form in which the batcher reads it."""
         self.request = request
         self.is_plain = request.is_plain
@@ -78,7 +78,7 @@ class Call(ABC):
         self.tensors = request.tensors
         self.shapes = request.shapes
         self.shape_key = None if self.served.has_fixed_rows else row_shapes(request.shapes)
-        self.deadline = self.arrived + timeout_seconds
+        self.deadline = deadline
 
     @abstractmethod
     def answered(self, answer: InferAnswer | Exception) -> None:

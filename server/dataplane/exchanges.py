@@ -9,9 +9,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from server.dataplane.call import Call
+from server.errors import TidegateError
 from server.protocol import compression
 from server.protocol.answers import InferAnswer
-from server.protocol.errors import error_answer
+from server.protocol.errors import error_answer, refusal
 from server.protocol.http_answer import Answer, infer_http, response_head
 from server.protocol.request_headers import PLAIN, new_request_id
 
@@ -70,6 +71,8 @@ class HotExchange(Call):
     def answered(self, answer: InferAnswer | Exception) -> None:
         """Write the answer's bytes, and let the connection send them when it is their turn."""
         if not isinstance(answer, InferAnswer):
+            if isinstance(answer, TidegateError) and self._refuse(answer):
+                return
             self._respond(error_answer(answer, self.headers.request_id or new_request_id()))
             return
         plane, headers = self.connection.plane, self.headers
@@ -81,6 +84,16 @@ class HotExchange(Call):
             self._compress(http, coding)
         else:
             self._respond(http)
+
+    def _refuse(self, error: TidegateError) -> bool:
+        """Write a refusal for want of room, for little; False if it is no such plain one."""
+        if error.shed_reason is None or self.close or self.headers.request_id is not None:
+            return False
+        connection = self.connection
+        default_head = connection.plane.default_head(connection.server_state.default_headers)
+        self.response = refusal(error, default_head, new_request_id())
+        connection.advance()
+        return True
 
     def _respond(self, answer: Answer) -> None:
         default_headers = self.connection.server_state.default_headers

@@ -17,7 +17,7 @@ from server.dataplane.telemetry import UNKNOWN, Telemetry
 from server.engine.watchdog import Watchdog
 from server.errors import TidegateError
 from server.http.port import HttpPort
-from server.protocol.http_answer import Headers, json_ok_prefix
+from server.protocol.http_answer import Headers, header_lines, json_ok_prefix
 from server.protocol.request_headers import InferHeaders
 from server.release.route import ALL_BP
 from server.settings import Settings
@@ -79,6 +79,16 @@ class Plane(HttpPort):
     def json_ok_prefix(self, default_headers: Headers) -> bytes:
         """Return the head of the commonest answer, made anew when the date changes."""
         if default_headers is not self._default_headers:
-            self._default_headers = default_headers
-            self._json_ok_prefix = json_ok_prefix(default_headers)
+            self._keep_heads(default_headers)
         return self._json_ok_prefix
+
+    def default_head(self, default_headers: Headers) -> bytes:
+        """Return the server's own headers as they stand in a head."""
+        if default_headers is not self._default_headers:
+            self._keep_heads(default_headers)
+        return self._default_head
+
+    def _keep_heads(self, default_headers: Headers) -> None:
+        self._default_headers = default_headers
+        self._json_ok_prefix = json_ok_prefix(default_headers)
+        self._default_head = header_lines(default_headers)

@@ -7,6 +7,7 @@ Concurrency: everything here runs on the event loop of the worker.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -21,9 +22,17 @@ from server.dataplane.proving import Probe
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.engine.admission import Budget
+from server.engine.batcher import Batcher
 from server.engine.running import FinishedBatch
-from server.errors import MemoryBudget, PayloadTooLarge, QueueFull, TidegateError
-from server.protocol import deadlines, v2
+from server.errors import (
+    DeadlineQueue,
+    MemoryBudget,
+    Overloaded,
+    PayloadTooLarge,
+    QueueFull,
+    TidegateError,
+)
+from server.protocol import deadlines, priorities, v2
 from server.protocol.answers import BatchOutputs
 from server.protocol.contract import Contract
 from server.protocol.errors import INTERNAL_TEXT
@@ -32,6 +41,8 @@ from server.protocol.request_headers import InferHeaders
 from server.settings import Settings
 
 log = structlog.get_logger()
+
+_MAX_RETRY_AFTER_SECONDS = 3
 
 Decode = Callable[[bytes, int | None, Contract], InferRequest]
 """From a body, and the length of its JSON part if that was given, to a request."""
@@ -46,6 +57,9 @@ class Predictor:
         self._timeout_seconds = settings.request_timeout_ms / 1000
         self._max_timeout_seconds = settings.max_request_timeout_ms / 1000
         self._budget = budget
+        self._held_bytes: defaultdict[str, int] = defaultdict(int)
+        """What the requests of each model hold of the budget."""
+        self._refused = 0
         self._numbering = Numbering()
 
     def submit(
@@ -55,10 +69,15 @@ class Predictor:
         body: bytes,
         headers: InferHeaders,
         decode: Decode = v2.decode,
+        began: float | None = None,
     ) -> None:
-        """Start a call. Its answer comes later; an error may come from within this call."""
+        """Start a call. Its answer comes later; an error may come from within this call.
+
+        `began` is when the first bytes of the request came, of `time.perf_counter`, if that was
+        before now: its time runs since then.
+        """
         size = len(body)
-        call.arrived = time.perf_counter()
+        call.arrived = now = time.perf_counter()
         call.target = target
         call.served = served = target.served
         call.headers = headers
@@ -66,39 +85,93 @@ class Predictor:
         if headers.prediction_id is not None:
             call.marks |= OWN_ID
         call.body_bytes = size
-        if not self._budget.take(size):
-            self._refuse(call, MemoryBudget("too many request bytes are in flight"))
+        batcher = served.batcher
+        if began is not None or batcher.queued_rows >= batcher.room.rows[headers.priority]:
+            refusal = self._refusal_unread(batcher, body, headers, now - (began or now))
+            if refusal is not None:
+                self._refuse(call, refusal)
+                return
+        if not self._budget.take(size, self._held_bytes[served.model]):
+            text = "too many request bytes are in flight, of all models or of this one"
+            self._refuse(call, MemoryBudget(text))
             return
+        self._held_bytes[served.model] += size
         self.in_flight += 1
         try:
-            if size > self._max_json_bytes:
-                self._check_json_size(size if headers.json_length is None else headers.json_length)
-            request = decode(body, headers.json_length, served.contract)
-            if served.guard is not None:
-                served.check(request)
-            call.take(
-                request,
-                deadlines.shortest(
-                    request.timeout_seconds,
-                    headers.timeout_seconds,
-                    self._timeout_seconds,
-                    self._max_timeout_seconds,
-                ),
-            )
-            suspects = served.suspects
-            if suspects and suspects.meets(request, served.max_entry_rows, call.arrived):
-                call.shape_key = object()  # It shares no batch: nobody has this key but its parts.
-            if 0 < request.rows <= served.max_entry_rows:
-                served.batcher.submit(call)
-            else:
-                self._queue_odd(call, request)
+            self._queue(call, body, decode, began or now)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the caller gets an answer
-            self._give_back(1, size)
+            self._give_back(served.model, 1, size)
             self._refuse(call, error)
+
+    def _queue(self, call: Call, body: bytes, decode: Decode, since: float) -> None:
+        """Read a request and queue it; its time runs since `since`."""
+        served, headers = call.served, call.headers
+        if len(body) > self._max_json_bytes:
+            self._check_json_size(len(body) if headers.json_length is None else headers.json_length)
+        request = decode(body, headers.json_length, served.contract)
+        if served.guard is not None:
+            served.check(request)
+        seconds = self._timeout(request.timeout_seconds, headers)
+        call.take(request, since + seconds)
+        suspects = served.suspects
+        if suspects is not None and suspects.meets(request, served.max_entry_rows, call.arrived):
+            call.shape_key = object()  # It shares no batch: nobody has this key but its parts.
+        batcher = served.batcher
+        if (
+            request.priority is not None
+            or seconds < batcher.room.longest_seconds
+            or batcher.queued_rows >= batcher.room.rows[headers.priority]
+        ):
+            self._check_room(call, request)
+        if 0 < request.rows <= served.max_entry_rows:
+            batcher.submit(call)
+        else:
+            self._queue_odd(call, request)
+
+    def _timeout(self, in_body: float | None, headers: InferHeaders) -> float:
+        return deadlines.shortest(
+            in_body, headers.timeout_seconds, self._timeout_seconds, self._max_timeout_seconds
+        )
+
+    def _refusal_unread(
+        self, batcher: Batcher, body: bytes, headers: InferHeaders, late_seconds: float
+    ) -> TidegateError | None:
+        """Say why a request is not even read: there is no room in the queue, or no time left."""
+        if (
+            batcher.queued_rows >= batcher.room.rows[headers.priority]
+            # What its body says of its priority is known when it has been read.
+            and body.find(priorities.IN_BODY, 0, headers.json_length) < 0
+        ):
+            return overloaded(headers.priority)
+        if late_seconds > self._timeout(None, headers):
+            return DeadlineQueue("the deadline passed before all of the request had come")
+        return None
+
+    def _check_room(self, call: Call, request: InferRequest) -> None:
+        """Refuse a request for what its body says of its priority and its time.
+
+        Raises:
+            Overloaded: others have the room, or it would not be answered in time.
+
+        """
+        batcher = call.served.batcher
+        priority = call.headers.priority if request.priority is None else request.priority
+        if batcher.queued_rows >= batcher.room.rows[priority]:
+            raise overloaded(priority)
+        now = time.perf_counter()
+        if batcher.wait_seconds(call.rows, now) > call.deadline - now:
+            raise Overloaded(
+                "the answer would come after the deadline, for what waits for the model",
+                shed_reason="deadline",
+            )
 
     def _refuse(self, call: Call, error: Exception) -> None:
         served = call.served
         if isinstance(error, TidegateError):
+            if error.shed_reason is not None:
+                # Those who come back must not all do so at once.
+                self._refused = self._refused % _MAX_RETRY_AFTER_SECONDS + 1
+                error.retry_after_seconds = self._refused
             served.telemetry.refused(error.code, call.marks)
         else:
             log.error("request_failed", model=served.model, version=served.version, exc_info=error)
@@ -112,8 +185,9 @@ class Predictor:
                 "send large tensors with the binary tensor extension"
             )
 
-    def _give_back(self, calls: int, size: int) -> None:
+    def _give_back(self, model: str, calls: int, size: int) -> None:
         self.in_flight -= calls
+        self._held_bytes[model] -= size
         self._budget.give_back(size)
 
     def _queue_odd(self, call: Call, request: InferRequest) -> None:
@@ -142,7 +216,7 @@ class Predictor:
             batcher.submit(part)
 
     def _closed(self, call: Call, outcome: str) -> None:
-        self._give_back(1, call.body_bytes)
+        self._give_back(call.served.model, 1, call.body_bytes)
         seconds = time.perf_counter() - call.arrived
         call.served.telemetry.request(outcome, seconds, call.marks)
 
@@ -173,7 +247,7 @@ class Predictor:
         count = outcomes.count(OK)
         if count == len(outcomes):
             served.telemetry.batch(batch, answered, first_id, all_ok=True)
-            self._give_back(count, sum([entry.body_bytes for entry in entries]))
+            self._give_back(served.model, count, sum([entry.body_bytes for entry in entries]))
             return
         # What nobody was answered is not watched: its caller may have left, or the answer was NaN.
         rows = [
@@ -232,6 +306,15 @@ def _without_left(batch: FinishedBatch) -> list[Any]:
     """Return a batch's entries, with placeholders for who does not wait for it any more."""
     entries = cast("Sequence[Call | Part]", batch.entries)
     return [Left(entry) if entry in batch.left else entry for entry in entries]
+
+
+def overloaded(priority: int) -> Overloaded:
+    """Return the error for who finds the queue as long as one of that priority may."""
+    if priority == priorities.LOW:
+        return Overloaded(
+            "what waits for the model leaves no room for low priority", shed_reason="low_priority"
+        )
+    return Overloaded("what waits for the model already takes longer than it may")
 
 
 def _without_data(error: BaseException) -> str:

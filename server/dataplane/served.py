@@ -102,6 +102,7 @@ class ServedVersion:
                 settings.instances,
                 Execution(settings.execution),
                 settings.hang_kill_seconds,
+                settings.max_queue_ms / 1000,
             ),
             Owner(
                 label=f"{self.model}/{self.version}",
@@ -111,7 +112,7 @@ class ServedVersion:
             ),
             watchdog,
         )
-        self.batcher.batch_seconds = self.plan.batch_seconds
+        self.batcher.expect(self.plan.batch_seconds)
 
     def check(self, request: InferRequest) -> None:
         """Hold a request's values to the checks: count what breaks one, and warn of it.

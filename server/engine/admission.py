@@ -6,6 +6,7 @@ those for whom there is no room.
 Concurrency: event loop only.
 """
 
+import math
 from dataclasses import dataclass
 
 from server.protocol.priorities import HIGH, LOW, NORMAL
@@ -82,36 +83,31 @@ class Room:
     """The room in front of one model, as its batches tell how fast it is.
 
     Only batches that could take no more tell: small ones say what a run costs, not what a row
-    does. Times are seconds, of any clock that does not jump.
+    does.
     """
 
-    def __init__(self, policy: RoomPolicy, row_seconds: float) -> None:
+    def __init__(self, policy: RoomPolicy) -> None:
         self.policy = policy
-        self.row_seconds = row_seconds
-        """What a row takes when batches are full. First a guess, from one row in the warm-up."""
+        self.row_seconds = 0.0
+        """What a row takes when batches are full; 0 if nobody knows."""
         self.rows: tuple[int, int, int]
         """How many rows may be ahead of a request, by its priority."""
         self.longest_seconds: float
         """What all rows that can be there take: who has more time need not ask."""
-        self._is_guess = True
-        self._behind_since: float | None = None
+        self._is_measured = False
         self._settle()
 
-    def ran(
-        self, rows: int, started: float, finished: float, *, is_full: bool, is_behind: bool
-    ) -> None:
-        """Take note of a batch: full or not, and whether others waited when it was done.
+    def guess(self, row_seconds: float) -> None:
+        """Go by what one row takes alone, until a full batch has shown better."""
+        self.row_seconds = row_seconds
+        self._settle()
 
-        While others wait, a row costs all the time from one batch's end to the next one's: what
-        else the event loop and the cores have to do is in it.
-        """
-        since = started if self._behind_since is None else self._behind_since
-        self._behind_since = finished if is_behind else None
-        if not is_full or finished <= since:
-            return
-        sample = (finished - since) / rows
-        self.row_seconds += (sample - self.row_seconds) * (1.0 if self._is_guess else _SMOOTHING)
-        self._is_guess = False
+    def ran(self, rows: int, seconds: float) -> None:
+        """Take note of a full batch, and of how long the model was taken up by it."""
+        sample = seconds / rows
+        weight = _SMOOTHING if self._is_measured else 1.0
+        self.row_seconds += weight * (sample - self.row_seconds)
+        self._is_measured = True
         self._settle()
 
     def _settle(self) -> None:
@@ -119,7 +115,8 @@ class Room:
         most = self.rows[HIGH] + 2 * self.policy.full_rows
         self.longest_seconds = most * self.row_seconds
 
-    def wait_seconds(self, rows: int, running_rows: int, run_for_seconds: float) -> float:
-        """Return when `rows` rows will have run, those that run now being done first."""
-        running = max(0.0, running_rows * self.row_seconds - run_for_seconds)
-        return running + rows * self.row_seconds
+    def seconds_for(self, rows: int, batch_seconds: float) -> float:
+        """Return how long these rows take; by the typical batch while no full one has been seen."""
+        if self._is_measured:
+            return rows * self.row_seconds
+        return math.ceil(rows / self.policy.full_rows) * batch_seconds

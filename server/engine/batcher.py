@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from server.engine.admission import Room, RoomPolicy
 from server.engine.batching import (
     BatchPolicy,
     Closed,
@@ -40,6 +41,9 @@ from server.errors import DeadlineQueue, DeadlineRun, QueueFull, TidegateError
 _EXPIRY_SECONDS = 0.02
 _SMOOTHING = 0.1
 
+_FULL = (Closed.FULL, Closed.SHAPE, Closed.SINGLE)
+"""Batches that could take no more: they show how fast rows are taken when many wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatcherLimits:
@@ -50,6 +54,8 @@ class BatcherLimits:
     execution: Execution = Execution.AUTO
     hang_kill_seconds: float = 20.0
     """How long a run may go on, unless the model usually takes a tenth of that or more."""
+    max_queue_seconds: float = 0.25
+    """How long the last of those who wait may have to, as far as that can be foreseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,11 @@ class Batcher:
         self.policy = policy
         self.limits = limits
         self.queued_rows = 0
+        full_rows = policy.max_rows if policy.is_batched else 1
+        self.room = Room(
+            RoomPolicy(limits.queue_rows, limits.max_queue_seconds, limits.instances * full_rows)
+        )
+        """How many rows may wait. Whoever queues asks it first."""
         self.batch_seconds = 0.0
         """Typical run time of a batch: an exponential mean, seeded by the warm-up."""
         self.last_good = -math.inf
@@ -98,6 +109,20 @@ class Batcher:
         self._expiry: asyncio.TimerHandle | None = None
         self._threads: Executor | None = None
         self._idle: asyncio.Event | None = None
+
+    def expect(self, batch_seconds: float) -> None:
+        """Begin with what the warm-up says: how long a run with one row takes."""
+        self.batch_seconds = batch_seconds
+        self.room.guess(batch_seconds)
+
+    def wait_seconds(self, rows: int, now: float) -> float:
+        """Foresee when so many more rows will have run; 0 if there is nothing ahead of them."""
+        wait = 0.0
+        if len(self._runs) >= self.limits.instances:
+            wait = max(0.0, self.batch_seconds - self._runs.oldest_seconds(now))
+        elif not self.queued_rows:
+            return wait
+        return wait + self.room.seconds_for(self.queued_rows + rows, self.batch_seconds)
 
     def submit(self, entry: Entry) -> None:
         """Queue a request; its fate is told later, never from within this call.
@@ -260,11 +285,11 @@ class Batcher:
 
     def _hand_over(self, finished: list[FinishedBatch]) -> None:
         for batch in finished:
+            if not batch.is_probe:
+                self._note_seconds(batch)
             if batch.error is None:
                 self.last_good = batch.run_finished
                 self._runs.succeeded()
-            if not batch.is_probe:
-                self._note_seconds(batch)
             self._on_finished(batch)
 
     def _note_seconds(self, batch: FinishedBatch) -> None:
@@ -273,6 +298,12 @@ class Batcher:
         if not isinstance(batch.error, DeadlineRun):
             seconds = batch.run_finished - batch.run_started
             self.batch_seconds += _SMOOTHING * (seconds - self.batch_seconds)
+        if batch.closed in _FULL and batch.error is None:
+            # Rows that waited when the last batch ended took the model all the time since: what
+            # else the event loop and the cores had to do is in it.
+            was_behind = batch.entries[0].arrived < self.last_good
+            since = self.last_good if was_behind else batch.started
+            self.room.ran(batch.rows, batch.run_finished - since)
 
     def _hold_until(self, due: float, now: float) -> None:
         """Come back when the hold is over, which a newcomer with little time may bring forward."""

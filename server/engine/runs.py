@@ -71,6 +71,10 @@ class Runs:
         """Whether one of them was given up and goes on."""
         return any(run.is_given_up for run in self._going)
 
+    def oldest_seconds(self, now: float) -> float:
+        """Return how long the oldest run has gone on; 0 if there is none."""
+        return now - self._going[0].started if self._going else 0.0
+
     def take_handle(self) -> RunHandle:
         """Return a handle for one run; a run that was broken off has used its own up."""
         return self._spare.pop() if self._spare else RunHandle(self._label)

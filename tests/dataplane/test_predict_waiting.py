@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from server.dataplane.call import Call
+from server.engine.admission import Room
 from server.errors import ModelFailed
 from server.protocol.answers import InferAnswer
 from server.protocol.errors import INTERNAL_TEXT
@@ -49,7 +50,7 @@ def held(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[
     plans = {
         "affine": plan_of("affine", max_rows=8),
         "held": plan_of("affine", max_rows=3, queue_rows=4, max_delay_ms=10_000),
-        "slow": plan_of("slow", max_rows=1, execution="thread"),
+        "slow": plan_of("slow", max_rows=1, execution="thread", max_queue_ms=60_000),
     }
     folder = tmp_path_factory.mktemp("held")
     with InProcessWorker(folder, plans, max_request_timeout_ms=9_000) as worker:
@@ -90,7 +91,8 @@ def test_a_full_queue_refuses_at_once(held: InProcessWorker, path: str, rows: in
         client.send(asked(path, [[1, 2, 3]] * rows))
         answer = client.read()
         assert error_of(answer) == (503, "queue_full")
-        assert answer.header("retry-after") == "1"
+        assert answer.header("retry-after") in ("1", "2", "3")
+        assert answer.header("x-shed-reason") == "queue_rows"
         assert b"queue holds 2 " in answer.body
         assert b"of 4" in answer.body
         assert leftovers(held)["queued_rows"] == 2
@@ -133,25 +135,64 @@ def test_the_shortest_wait_asked_for_counts(
     check_nothing_left(held)
 
 
-@pytest.mark.parametrize("path", [SLOW, SLOW + "?cold", "/v1/models/slow:predict"])
-def test_a_deadline_that_passes_in_the_queue_is_504(held: InProcessWorker, path: str) -> None:
+def forget_speed(worker: InProcessWorker) -> None:
+    """Leave the worker as if nobody knew how slow the slow model is."""
+    batcher = worker.worker.loader.loaded["slow", "1"].batcher
+
+    def forget() -> None:
+        batcher.room = Room(batcher.room.policy)
+        batcher.expect(0.0)
+
+    worker.on_loop(forget)
+
+
+TOO_SHORT = [
+    asked(SLOW, [[9]], "X-Request-Timeout-Ms: 1"),
+    asked(SLOW + "?cold", [[9]], "grpc-timeout: 1000u"),
+    asked("/v1/models/slow:predict", [[9]], "x-envoy-expected-rq-timeout-ms: 1"),
+    post(SLOW, infer_body([[9]], parameters={"timeout": 1})),
+]
+
+
+@pytest.mark.parametrize("request_bytes", TOO_SHORT, ids=["ours", "grpc", "envoy", "body"])
+def test_a_deadline_that_passes_in_the_queue_is_504(
+    held: InProcessWorker, request_bytes: bytes
+) -> None:
     """A request that waits behind slow batches for longer than it wants to is not run."""
+    forget_speed(held)
     with connected(held.url) as slow, connected(held.url) as client:
         slow.send(b"".join(asked(SLOW, [[number]]) for number in range(4)))
         eventually(lambda: leftovers(held)["queued_rows"])
-        client.send(asked(path, [[9]], "X-Request-Timeout-Ms: 1"))
+        client.send(request_bytes)
         assert error_of(client.read()) == (504, "deadline_queue")
         assert [data_of(slow.read()) for _ in range(4)] == [[0], [1], [2], [3]]
         check_serving(held, client)
 
 
-def test_the_timeout_of_the_protocol_is_a_deadline(held: InProcessWorker) -> None:
-    """The parameter `timeout` counts microseconds and gives up the request in the queue."""
+@pytest.mark.parametrize("request_bytes", TOO_SHORT, ids=["ours", "grpc", "envoy", "body"])
+def test_a_deadline_that_will_pass_in_the_queue_is_told_at_once(
+    held: InProcessWorker, request_bytes: bytes
+) -> None:
+    """When the model's speed is known, nobody waits for an answer that would come too late."""
+    assert data_of(ask(held, asked(SLOW, [[5]]))) == [5]
+    with connected(held.url) as slow, connected(held.url) as client:
+        slow.send(b"".join(asked(SLOW, [[number]]) for number in range(4)))
+        eventually(lambda: leftovers(held)["queued_rows"] > 1)
+        client.send(request_bytes)
+        answer = client.read()
+        assert error_of(answer) == (503, "overloaded")
+        assert answer.header("x-shed-reason") == "deadline"
+        assert [data_of(slow.read()) for _ in range(4)] == [[0], [1], [2], [3]]
+        check_serving(held, client)
+
+
+def test_who_has_time_left_waits_for_its_turn(held: InProcessWorker) -> None:
+    """A deadline that leaves time for what is ahead refuses nobody."""
     with connected(held.url) as slow, connected(held.url) as client:
         slow.send(b"".join(asked(SLOW, [[number]]) for number in range(4)))
         eventually(lambda: leftovers(held)["queued_rows"])
-        client.send(post(SLOW, infer_body([[9]], parameters={"timeout": 1})))
-        assert error_of(client.read()) == (504, "deadline_queue")
+        client.send(asked(SLOW, [[9]], "X-Request-Timeout-Ms: 8000"))
+        assert data_of(client.read()) == [9]
         assert [data_of(slow.read()) for _ in range(4)] == [[0], [1], [2], [3]]
 
 

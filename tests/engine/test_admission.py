@@ -117,64 +117,40 @@ def test_an_unknown_speed_leaves_the_bound_in_rows() -> None:
 
 def test_the_first_full_batch_replaces_the_guess_and_later_ones_are_smoothed() -> None:
     """A warm-up with one row says little; a single slow batch is not the model's speed."""
-    room = Room(RoomPolicy(8192, 0.25, 100), row_seconds=0.005)
+    room = Room(RoomPolicy(8192, 0.25, 100))
+    assert room.rows[NORMAL] == 8192
+    room.guess(0.005)
     assert room.rows[NORMAL] == 100
 
-    room.ran(100, 10.0, 10.01, is_full=True, is_behind=False)
+    room.ran(100, 0.01)
     assert room.row_seconds == pytest.approx(0.0001)
-    assert room.rows[NORMAL] == 2400
+    assert room.rows[NORMAL] in (2399, 2400)
 
-    room.ran(100, 20.0, 20.02, is_full=True, is_behind=False)
+    room.ran(100, 0.02)
     assert room.row_seconds == pytest.approx(0.00012)
 
 
-def test_a_batch_that_had_room_left_says_nothing() -> None:
-    """What a run costs by itself must not be taken for what its rows cost."""
-    room = Room(RoomPolicy(8192, 0.25, 100), row_seconds=0.0001)
+@given(st.lists(st.tuples(st.integers(1, 100), st.floats(1e-6, 10))))
+def test_the_speed_stays_within_what_was_seen(batches: list[tuple[int, float]]) -> None:
+    """Whatever batches come, the estimate lies between the quickest and the slowest of them."""
+    room = Room(RoomPolicy(1000, 0.25, 100))
+    room.guess(1.0)
+    samples: list[float] = []
+    for rows, seconds in batches:
+        room.ran(rows, seconds)
+        samples.append(seconds / rows)
 
-    room.ran(1, 0.0, 0.005, is_full=False, is_behind=False)
-
-    assert room.row_seconds == 0.0001
-
-
-def test_while_others_wait_the_time_between_batches_counts_too() -> None:
-    """From one end to the next one: what the loop and the cores did beside it is in it."""
-    room = Room(RoomPolicy(8192, 0.25, 10), row_seconds=0.0)
-    room.ran(10, 0.0, 1.0, is_full=True, is_behind=True)
-    assert room.row_seconds == pytest.approx(0.1)
-
-    room.ran(10, 2.0, 3.0, is_full=True, is_behind=False)
-    assert room.row_seconds == pytest.approx(0.1 + 0.2 * (0.2 - 0.1))
-
-    room.ran(10, 9.0, 10.0, is_full=True, is_behind=False)
-    assert room.row_seconds == pytest.approx(0.12 + 0.2 * (0.1 - 0.12)), "it idled before"
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(1, 100), st.floats(0, 10), st.floats(0, 10), st.booleans(), st.booleans()
-        )
-    )
-)
-def test_the_speed_stays_within_what_was_seen(
-    batches: list[tuple[int, float, float, bool, bool]],
-) -> None:
-    """Whatever batches come, the estimate is a number and the rooms are in order."""
-    room, now = Room(RoomPolicy(1000, 0.25, 100), row_seconds=0.0), 0.0
-    for rows, idle, seconds, is_full, is_behind in batches:
-        room.ran(rows, now + idle, now + idle + seconds, is_full=is_full, is_behind=is_behind)
-        now += idle + seconds
-
-        assert 0 <= room.row_seconds <= now
+        assert min(samples) * 0.999 <= room.row_seconds <= max(samples) * 1.001
         assert room.rows == rows_that_may_wait(room.policy, room.row_seconds)
 
 
-def test_the_wait_is_what_runs_still_and_what_is_ahead() -> None:
-    """A run that takes longer than foreseen adds nothing: it may end at any moment."""
-    room = Room(RoomPolicy(1000, 0.25, 10), row_seconds=0.01)
+def test_the_wait_is_by_rows_once_full_batches_were_seen() -> None:
+    """Before, batches are counted: a guess from one row must refuse nobody for the deadline."""
+    room = Room(RoomPolicy(1000, 0.25, 10))
+    room.guess(0.005)
+    assert room.seconds_for(10, 0.006) == pytest.approx(0.006)
+    assert room.seconds_for(11, 0.006) == pytest.approx(0.012)
 
-    assert room.wait_seconds(5, 0, 0.0) == pytest.approx(0.05)
-    assert room.wait_seconds(5, 10, 0.04) == pytest.approx(0.11)
-    assert room.wait_seconds(5, 10, 7.0) == pytest.approx(0.05)
-    assert room.longest_seconds >= room.wait_seconds(room.rows[HIGH] + 10, 10, 0.0)
+    room.ran(10, 0.01)
+    assert room.seconds_for(30, 0.006) == pytest.approx(0.03)
+    assert room.longest_seconds >= room.seconds_for(room.rows[HIGH] + 20, 0.0)
