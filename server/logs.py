@@ -43,8 +43,8 @@ def configure_logs(settings: Settings, process: str) -> None:
 class _StandardError:
     """Standard error as it is when a line is written, not as it was when logging was set up.
 
-    Whoever logs goes on if a line cannot be written, because the disk is full or nobody reads it any
-    more: a line is lost then, and not what it is about.
+    Whoever logs goes on if a line cannot be written, because the disk is full or nobody reads it:
+    a line is lost then, and not what it is about.
     """
 
     def write(self, text: str) -> int:
