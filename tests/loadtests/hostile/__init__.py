@@ -1,0 +1,1 @@
+"""Tests of what hostile clients are measured with."""
