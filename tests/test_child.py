@@ -17,7 +17,7 @@ from tests.support.child_program import LARGE_REPORT
 from tests.support.gateway import eventually, is_running
 
 PROGRAM = "tests.support.child_program"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 # A parent that starts a child, says its process id, and never ends by itself.
 PARENT = """

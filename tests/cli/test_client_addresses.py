@@ -45,7 +45,7 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
         thread = threading.Thread(target=answer)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(20)
+        thread.join(60)
 
 
 def test_another_server_is_told_from_a_control_port(stranger: str) -> None:

@@ -48,7 +48,7 @@ def play(tmp_path: Path, scenario: Scenario, mode: str = "manual") -> None:
     async def main() -> None:
         async with release_bench(tmp_path, three_versions(mode)) as bench:
             bench.releases.change_now("m", Action(Verb.SET_LIVE, "1"), Wish("policy"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await scenario(bench)
 
     asyncio.run(main())

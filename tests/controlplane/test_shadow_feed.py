@@ -59,7 +59,7 @@ class FakeShadow:
     async def next(self, kind: Kind) -> memoryview:
         """Return the next message, which must be of a kind."""
         while not self._got:
-            chunk = await asyncio.wait_for(self._reader.read(1 << 20), 20)
+            chunk = await asyncio.wait_for(self._reader.read(1 << 20), 60)
             assert chunk
             self._got += self._frames.feed(chunk)
         found, payload = self._got.pop(0)
@@ -106,7 +106,7 @@ class Scene:
 
     async def until(self, condition: Any) -> None:
         """Let the loop turn until a condition holds."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 

@@ -137,7 +137,7 @@ MIX = [
 def send(gateway: Gateway, kinds: Iterable[Kind], ledger: Ledger) -> None:
     """Send requests one after the other on one connection, and note what comes."""
     parts = urlsplit(gateway.data)
-    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as link:
+    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as link:
         for kind in kinds:
             link.request("POST", kind.path, kind.body, kind.headers)
             answer = link.getresponse()

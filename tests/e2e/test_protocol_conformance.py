@@ -31,7 +31,7 @@ AFFINE = {
 def ask(gateway: Gateway, port: str, method: str, path: str, body: bytes | None = None) -> Reply:
     """Make a request with any method."""
     parts = urlsplit(getattr(gateway, port))
-    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as link:
+    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as link:
         link.request(method, path, body)
         answer = link.getresponse()
         headers = {name.lower(): value for name, value in answer.getheaders()}

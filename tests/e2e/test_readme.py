@@ -113,7 +113,7 @@ def test_the_readme_shows_what_happens(example: Example, example_gateway: Gatewa
         text=True,
         cwd=ROOT,
         env={**os.environ, "TIDEGATE_URL": example_gateway.control},
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

@@ -45,7 +45,7 @@ def asked(gateway: Gateway) -> Iterator[Counter[tuple[int, str]]]:
 
     def ask() -> None:
         generator = random.Random(3)
-        connection = http.client.HTTPConnection(urlsplit(gateway.data).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(gateway.data).netloc, timeout=60)
         while not is_over.is_set():
             tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2]}
             data = [generator.gauss(0.0, 1.0), 0.0]

@@ -12,7 +12,16 @@ import pytest
 from server.engine.batching import Execution
 from server.engine.session import Session
 from tests.support import models
-from tests.support.batches import Bench, Counted, Gate, Request, on_loop, opened, rows
+from tests.support.batches import (
+    PATIENCE_SECONDS,
+    Bench,
+    Counted,
+    Gate,
+    Request,
+    on_loop,
+    opened,
+    rows,
+)
 from tests.support.gateway import eventually
 
 LONG_SECONDS = 3600.0
@@ -35,7 +44,7 @@ def test_draining_an_idle_batcher_returns_at_once(affine: Counted) -> None:
 
     async def scenario() -> None:
         bench = Bench(affine)
-        await asyncio.wait_for(bench.batcher.drain(), 5)
+        await asyncio.wait_for(bench.batcher.drain(), PATIENCE_SECONDS)
 
     on_loop(scenario)
 
@@ -50,7 +59,7 @@ def test_drain_returns_when_all_are_answered_and_not_before(
         bench = Bench(affine, max_rows=2, execution=execution)
         requests = [Request(rows(value)) for value in range(9)]
         bench.submit(*requests)
-        await asyncio.wait_for(bench.batcher.drain(), 10)
+        await asyncio.wait_for(bench.batcher.drain(), PATIENCE_SECONDS)
 
         assert all(request.fate.done() for request in requests)
         assert len(bench.finished) == 5
@@ -69,7 +78,7 @@ def test_drain_waits_for_the_run_that_goes_on(gate: Gate) -> None:
         await asyncio.sleep(0.05)
         assert not draining.done()
         gate.let_through()
-        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(draining, PATIENCE_SECONDS)
         assert request.fate.done()
 
     on_loop(scenario)
@@ -90,7 +99,7 @@ def test_what_is_withdrawn_is_told_nothing_and_not_waited_for(gate: Gate) -> Non
         await asyncio.sleep(0)
         assert bench.batcher.withdraw(lambda _: True) == [waiting[1]]
         gate.let_through()
-        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(draining, PATIENCE_SECONDS)
         assert running.fate.done()
         assert not any(request.fate.done() for request in waiting)
 
@@ -114,7 +123,7 @@ def test_drain_returns_when_the_last_ones_are_dropped(gate: Gate, leaves: bool) 
             last.is_gone = True
         else:
             last.deadline = time.perf_counter() - 1
-        await asyncio.wait_for(draining, 10)
+        await asyncio.wait_for(draining, PATIENCE_SECONDS)
 
         assert bench.dropped == [last]
 

@@ -87,7 +87,7 @@ def test_orders_are_answered_one_by_one_until_the_input_ends(
     assert bad["error"].startswith("ONNX Runtime cannot load it")
     assert bad["fix"]
     assert "verdict" in again
-    rest, errors = process.communicate(timeout=20)
+    rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert rest == errors == b""
 

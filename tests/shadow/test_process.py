@@ -139,4 +139,4 @@ def test_it_ends_when_control_is_gone(tmp_path: Path) -> None:
         process.until(lambda: process.statuses)
         process.hang_up()
 
-        assert process.process.wait(30) == 0
+        assert process.process.wait(60) == 0

@@ -120,7 +120,7 @@ def play(
     async def main() -> None:
         async with release_bench(tmp_path, model) as bench:
             bench.releases.change_now("m", Action(Verb.SET_LIVE, "1"), Wish("policy"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await scenario(AutomaticBench(bench))
 
     asyncio.run(main())

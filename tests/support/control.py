@@ -161,7 +161,7 @@ class Control:
         await self.catalog.refresh()
         await self.catalog.all_checks()
         self.router.note()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.router.until(lambda: self.router.is_stable)
 
     def row(self, name: str, version: str = "1") -> dict[str, Any]:
@@ -187,7 +187,7 @@ async def running_control(
     await control.catalog.refresh()
     await control.catalog.all_checks()
     control.router.settle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await control.router.until(lambda: len(control.fleet.workers) == len(workers))
         if workers and all(worker.is_obedient for worker in workers):
             await control.router.until(lambda: control.router.is_stable)

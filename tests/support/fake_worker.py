@@ -16,7 +16,7 @@ from server.wire.frames import FrameReader, Kind, frame
 from server.wire.status import Gauges, Hello, Status
 
 SILENT = Status(-1, {}, {}, {}, {}, Gauges())
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class FakeWorker:

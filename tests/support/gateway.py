@@ -1,8 +1,10 @@
 """A real gateway: supervisor, workers and control as processes, on ports that the system gives."""
 
 import contextlib
+import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+"""How long to wait for what must happen: long, because only a failure costs it, and because on a
+machine that has a lot to do a process may take many seconds to start."""
+START_SECONDS = 2 * PATIENCE_SECONDS
 POLL_SECONDS = 0.02
 
 
@@ -38,7 +43,7 @@ def call(url: str, body: bytes | dict[str, Any] | None = None, **headers: str) -
         url, data, {name.replace("_", "-"): value for name, value in headers.items()}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return Reply(answer.status, _lower(answer.headers), answer.read())
     except urllib.error.HTTPError as error:
         return Reply(error.code, _lower(error.headers), error.read())
@@ -48,15 +53,23 @@ def _lower(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until `condition` holds and return its value; fail the test if it never does."""
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait until `condition` holds and return its value; fail the test if it never does.
+
+    What it raises because something is not there yet counts as no; if it is still raised in the
+    end, the failure names it as its cause.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+        cause: Exception | None = None
+        try:
             value = condition()
             if value:
                 return value
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
+            cause = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not happen within {seconds} s") from cause
         time.sleep(POLL_SECONDS)
 
 
@@ -117,7 +130,7 @@ class Gateway:
         """Return the process ids of the children by name, from their command lines."""
         found: dict[str, int] = {}
         for pid in child_pids(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            command = _command(pid)
             if b"server.controlplane.process" in command:
                 found["control"] = pid
             elif b"server.dataplane.process" in command:
@@ -130,10 +143,17 @@ class Gateway:
         """Return the process ids of the workers."""
         return sorted(pid for name, pid in self.children().items() if name.startswith("worker-"))
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 40.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = PATIENCE_SECONDS) -> int:
         """Send a signal to the supervisor; return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
+
+
+def _command(pid: int) -> list[bytes]:
+    """Return the command line of a process, nothing if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def child_pids(parent: int) -> list[int]:
@@ -193,7 +213,7 @@ def launched(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Lau
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(40)
+                    process.wait(PATIENCE_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -214,10 +234,10 @@ def _wait_until_ready(process: subprocess.Popen[str], log_path: Path) -> tuple[s
     """Wait for what `serve` prints when it is ready; return both addresses."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        words = log_path.read_text().split()
-        if "predictions" in words and "control" in words[words.index("predictions") :]:
-            at = words.index("predictions")
-            return words[at + 1], words[words.index("control", at) + 1]
+        # Lines may be read while they are being written: only whole ones count.
+        told = dict(re.findall(r"(?m)^(predictions|control) +(\S+).*\n", log_path.read_text()))
+        if len(told) == 2:
+            return told["predictions"], told["control"]
         assert process.poll() is None, f"serve ended: {log_path.read_text()}"
         assert time.monotonic() < deadline, f"serve is not ready: {log_path.read_text()}"
         time.sleep(POLL_SECONDS)

@@ -67,7 +67,7 @@ class RawConnection:
 
 
 @contextlib.contextmanager
-def connected(url: str, timeout: float = 20.0) -> Iterator[RawConnection]:
+def connected(url: str, timeout: float = 60.0) -> Iterator[RawConnection]:
     """Connect to a server."""
     parts = urlsplit(url)
     assert parts.hostname is not None

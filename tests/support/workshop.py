@@ -117,7 +117,7 @@ def steady_client(
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     assert not ledger.failures, ledger.failures[:3]
     assert ledger.answers.total() > 0
 
@@ -132,7 +132,7 @@ def _ask_until(
     parts = urlsplit(gateway.data)
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": ROW}
     body = json.dumps({"inputs": [tensor]})
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     with contextlib.closing(connection):
         while not stop.is_set():
             try:
