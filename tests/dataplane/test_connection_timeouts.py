@@ -29,21 +29,24 @@ def _head(*lines: str) -> bytes:
     return "\r\n".join([f"POST {AFFINE} HTTP/1.1", "Host: a", *lines]).encode() + b"\r\n\r\n"
 
 
-QUICK: dict[str, Any] = {
-    "header_timeout_seconds": 0.3,
-    "body_timeout_seconds": 0.3,
-    "keep_alive_seconds": 0.3,
-}
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[InProcessWorker]:
+    """A worker whose patience with a request that has begun is short."""
+    settings: dict[str, Any] = {"header_timeout_seconds": 0.3, "body_timeout_seconds": 0.3}
+    plans = {"affine": plan_of("affine")}
+    with InProcessWorker(tmp_path_factory.mktemp("quick"), plans, **settings) as worker:
+        yield worker
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[InProcessWorker]:
-    """A worker whose patience is short."""
+def brisk(tmp_path_factory: pytest.TempPathFactory, plan_of: PlanOf) -> Iterator[InProcessWorker]:
+    """A worker that lets idle clients go soon, but not before a slow machine has sent for them."""
     plans = {
         "affine": plan_of("affine"),
         "held": plan_of("affine", max_rows=2, max_delay_ms=10_000),
     }
-    with InProcessWorker(tmp_path_factory.mktemp("quick"), plans, **QUICK) as worker:
+    settings: dict[str, Any] = {"header_timeout_seconds": 1.5, "keep_alive_seconds": 1.5}
+    with InProcessWorker(tmp_path_factory.mktemp("brisk"), plans, **settings) as worker:
         yield worker
 
 
@@ -84,27 +87,28 @@ def test_a_slow_sender_is_not_saved_by_dripping(quick: InProcessWorker) -> None:
                     break
             except TimeoutError:
                 client.send(b"x")
-        client.link.settimeout(20)
+        client.link.settimeout(60)
         assert error_of(client.read()) == (408, "request_timeout")
 
 
 @pytest.mark.parametrize("before", [b"", post(AFFINE, GOOD), get("/v2"), b"\r\n\r\n"])
-def test_idle_connections_are_closed_without_a_word(quick: InProcessWorker, before: bytes) -> None:
+def test_idle_connections_are_closed_without_a_word(brisk: InProcessWorker, before: bytes) -> None:
     """A connection without a request is closed in time, with nothing that could be misread."""
-    with connected(quick.url) as client:
+    with connected(brisk.url) as client:
         client.send(before)
         if before.strip():
             assert client.read().status == 200
         assert client.is_closed()
 
 
-def test_waiting_for_an_answer_is_not_idle(quick: InProcessWorker) -> None:
+def test_waiting_for_an_answer_is_not_idle(brisk: InProcessWorker) -> None:
     """A request that waits for its model longer than idle connections may live is answered."""
-    with connected(quick.url) as client, connected(quick.url) as other:
+    with connected(brisk.url) as client:
         client.send(post("/v2/models/held/infer", GOOD))
-        eventually(lambda: leftovers(quick)["in_flight"] == 1)
-        assert other.is_closed()  # It was idle for as long.
-        assert data_of(ask(quick, post("/v2/models/held/infer", GOOD))) == [3, 5, 7]
+        eventually(lambda: leftovers(brisk)["in_flight"] == 1)
+        with connected(brisk.url) as other:
+            assert other.is_closed()  # It was idle for as long.
+        assert data_of(ask(brisk, post("/v2/models/held/infer", GOOD))) == [3, 5, 7]
         assert data_of(client.read()) == [3, 5, 7]
 
 
