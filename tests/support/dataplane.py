@@ -57,10 +57,11 @@ class InProcessWorker:
         is_settled: bool = True,
         **settings: Any,
     ) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        # Held for as long as the worker is there, as the supervisor does: nobody else gets it.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port: int = self._held.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._charter = Charter(
             settings=Settings(state_dir=state_dir, **settings),
@@ -80,7 +81,7 @@ class InProcessWorker:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(60)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -90,6 +91,7 @@ class InProcessWorker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._held.close()
         self._thread.join(60)
         assert not self._thread.is_alive()
 
