@@ -1,6 +1,7 @@
 """The models that hostile clients are sent to."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,6 +28,17 @@ def gather(rows: int = 4) -> bytes:
     return _model(nodes, ("index", TensorProto.INT64, ["N"]), ["N", 2], {"table": table})
 
 
+def crashing() -> bytes:
+    """Divide the least whole number by x + 1: for x = -2 the processor traps, and all ends."""
+    nodes = [
+        helper.make_node("Add", ["x", "one"], ["divisor"]),
+        helper.make_node("Div", ["least", "divisor"], ["quotient"]),
+        helper.make_node("Cast", ["quotient"], ["y"], to=_FLOAT),
+    ]
+    constants = {"one": np.ones(1, np.int32), "least": np.full(1, -(2**31), np.int32)}
+    return _model(nodes, ("x", TensorProto.INT32, ["N", 2]), ["N", 2], constants)
+
+
 def wide(values: int = 1 << 18) -> bytes:
     """Answer each number with that many copies of it: a megabyte for four bytes."""
     nodes = [helper.make_node("Mul", ["x", "ones"], ["y"])]
@@ -38,7 +50,7 @@ def _model(
     nodes: list[onnx.NodeProto],
     given: tuple[str, int, list[str | int]],
     answered: list[str | int],
-    constants: dict[str, NDArray[np.float32]],
+    constants: dict[str, NDArray[Any]],
 ) -> bytes:
     graph = helper.make_graph(
         nodes,
