@@ -30,6 +30,7 @@ from server.controlplane.check_metrics import broken_checks
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import State
 from server.controlplane.operations import Operations
+from server.controlplane.readiness_metrics import readiness
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.repository.verdicts import RUNTIME_VERSION
@@ -77,6 +78,7 @@ def collect(sources: Sources) -> list[Metric]:
         broken_checks(sources.totals, sources.router.state.models),
         *_models(sources),
         *_workers(sources),
+        *readiness(sources.fleet),
         *_processes(sources),
         *_river(sources),
         *_build(),

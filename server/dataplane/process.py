@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import socket
+import time
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -206,6 +207,7 @@ class Worker:
             gauges=self._gauges(),
             is_draining=self.plane.is_draining,
             released=loader.released(),
+            unready=self.plane.prover.unproven(time.perf_counter()),
         )
         self._link.send(Kind.STATUS, [status.encode_status(message)])
 
@@ -221,6 +223,7 @@ class Worker:
             open_files=machine.open_files(),
             records_sent=self.telemetry.records_sent,
             records_dropped=self.telemetry.records_dropped,
+            probes=plane.prover.probes,
             queued_rows=_nested(
                 {key: served.batcher.queued_rows for key, served in self.loader.loaded.items()}
             ),

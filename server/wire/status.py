@@ -42,6 +42,8 @@ class Gauges:
     open_files: int = 0
     records_sent: int = 0
     records_dropped: int = 0
+    probes: int = 0
+    """How often a version was asked whether it answers, because nobody else had asked it."""
     queued_rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By model and version."""
 
@@ -63,6 +65,8 @@ class Status:
     released: Mapping[str, int] = field(default_factory=dict)
     """Generation of the release state that answers come of, by model; a model is missing while
     its live version is on its way."""
+    unready: Mapping[str, str] = field(default_factory=dict)
+    """Why models do not answer, by model; those that do are missing."""
 
 
 def encode_hello(hello: Hello) -> bytes:

@@ -35,6 +35,7 @@ gauges = st.builds(
     open_files=counts,
     records_sent=counts,
     records_dropped=counts,
+    probes=counts,
     queued_rows=by_model_and_version(counts),
 )
 statuses = st.builds(
@@ -47,6 +48,7 @@ statuses = st.builds(
     gauges=gauges,
     is_draining=st.booleans(),
     released=st.dictionaries(words, counts, max_size=2),
+    unready=st.dictionaries(words, words, max_size=2),
 )
 
 
