@@ -22,7 +22,9 @@ from loadtests import (
 )
 from loadtests.detection import command as detection
 from loadtests.hostile import command as hostile
+from loadtests.overload import command as overload
 from loadtests.release import command as release
+from loadtests.soak import command as soak
 
 
 def main() -> None:
@@ -39,7 +41,13 @@ def main() -> None:
     tested = commands.add_parser("release", help="how often gates are right")
     release.add_options(tested)
     tested.set_defaults(run=release.run)
+    tested = commands.add_parser("overload", help="up to ten times what a model can take")
+    overload.add_options(tested)
+    tested.set_defaults(run=overload.run)
     hostile.add_options(commands)
+    tested = commands.add_parser("soak", help="whether anything grows in a long mixed run")
+    soak.add_options(tested)
+    tested.set_defaults(run=soak.run)
     options = parser.parse_args()
     if not getattr(options, "json", False):
         print(f"machine: {machine()}", flush=True)
