@@ -209,6 +209,7 @@ COVERED_ELSEWHERE = {
     "cli/__init__.py": "cli/test_help.py",  # it only puts the commands together
     "controlplane/fault_metrics.py": "controlplane/test_faults.py",  # as faults make them
     "controlplane/process.py": "e2e/test_lifecycle.py",  # it starts and stops the parts
+    "controlplane/tending.py": "e2e/test_repository.py",  # a gateway over folders that change
     "controlplane/release_parts.py": "e2e/test_release.py",  # it joins some of them
     "http/asgi_scope.py": "dataplane/test_connection_parity.py",  # both ways, byte for byte
     "http/connection.py": "dataplane/test_connection_pipelining.py",  # by the port that has more

@@ -24,6 +24,7 @@ from server.errors import (
     LoadTimeout,
     ModelInvalid,
     ModelNotFound,
+    TidegateError,
     VersionNotFound,
 )
 from server.repository.model_settings import override_from_config
@@ -55,6 +56,20 @@ class Operations:
     def is_intent_lost(self) -> bool:
         """Whether what operators had asked for could not be read when control started."""
         return self._intents.is_lost
+
+    def answered(self, message: memoryview) -> bytes:
+        """Answer what a caller of a worker's data port asked."""
+        question = orjson.loads(message)
+        number = question["number"]
+        try:
+            if question["question"] == "index":
+                ready_only = ready_filter(question["body"].encode("latin-1"))
+                answer: object = self.index(ready_only=ready_only)
+            else:
+                answer = self.statistics(question.get("model"), question.get("version"))
+        except TidegateError as error:
+            return orjson.dumps({"number": number, "error": str(error), "code": error.code})
+        return orjson.dumps({"number": number, "answer": answer})
 
     def index(self, *, ready_only: bool = False) -> list[dict[str, Any]]:
         """Return the repository's index: a row for each version, and for each broken folder."""

@@ -12,7 +12,6 @@ import functools
 import socket
 from collections.abc import Iterator
 
-import orjson
 import structlog
 import uvicorn
 from prometheus_client.metrics_core import Metric
@@ -38,13 +37,13 @@ from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
 from server.controlplane.monitor import Monitor
 from server.controlplane.notifying import Notifier
-from server.controlplane.operations import Operations, ready_filter
+from server.controlplane.operations import Operations
 from server.controlplane.realised_view import RealisedView
 from server.controlplane.release_app import ReleaseApp
 from server.controlplane.release_parts import ReleaseParts
 from server.controlplane.router import Router
+from server.controlplane.tending import Tending
 from server.controlplane.totals import Totals
-from server.errors import TidegateError
 from server.http.connection import Connection
 from server.http.port import HttpPort
 from server.store.database import Store
@@ -53,8 +52,6 @@ from server.wire.channel import Charter
 
 log = structlog.get_logger()
 
-TIDY_SECONDS = 30.0
-MEND_SECONDS = 2.0
 MONITOR_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """For what still waits to be written when control ends; a disk may hang for ever."""
@@ -93,6 +90,7 @@ class Control:
         channel.listen(self._parts.faults.reported)
         self._router = Router(self._catalog.models, self._fleet, settings, releases)
         self._catalog.guard = release_reading.guard(releases)
+        self._tending = Tending(self._catalog, self._router, self._intake, settings.poll_seconds)
         self._operations = Operations(
             settings, self._catalog, self._router, self._fleet, self._totals, self._intents
         )
@@ -157,10 +155,12 @@ class Control:
                 *self._parts.running(self._until_ready_or_late),
                 self._port.sweep_forever(),
                 self._port.gate.watch_forever(),
-                self._look_then_watch(),
+                self._tending.look_then_watch(),
                 self._report_when_ready(),
-                self._tidy_forever(),
-                self._mend_forever(),
+                self._tending.tidy_forever(),
+                self._tending.mend_forever(
+                    [self._fleet.port.mend, self._parts.feed.link.port.mend]
+                ),
                 self._keep_store(),
                 self._notify(),
                 self._watch_rows(),
@@ -185,39 +185,6 @@ class Control:
                 await self._store.close()
                 await self._capture.close()
         return 0
-
-    async def _look_then_watch(self) -> None:
-        await self._catalog.refresh()
-        while self._catalog.repository_error:
-            # Nothing is known yet, so nothing may be taken away: what was served before stays.
-            self._router.trust_saved()
-            await asyncio.sleep(self._charter.settings.poll_seconds)
-            await self._catalog.refresh()
-        await self._catalog.all_checks()
-        self._router.settle()
-        await self._catalog.watch()
-
-    async def _tidy_forever(self) -> None:
-        """Remove private copies that nobody needs any more, while nothing else goes on."""
-        while True:
-            await asyncio.sleep(TIDY_SECONDS)
-            self._router.note()  # A previous version is not kept loaded for ever.
-            await self._router.until(lambda: self._router.is_stable)
-            # No await between the question and the order: a check that starts later queues behind.
-            is_quiet = self._router.is_stable and not self._catalog.is_checking
-            if is_quiet and self._router.is_settled:
-                await self._intake.keep_only(self._catalog.digests(), self._catalog.verdict_keys())
-
-    async def _mend_forever(self) -> None:
-        """Put back what somebody has removed from the state directory while it is in use."""
-        while True:
-            await asyncio.sleep(MEND_SECONDS)
-            try:
-                await self._fleet.port.mend()
-                await self._parts.feed.link.port.mend()
-                await self._catalog.mend()
-            except Exception:  # The next turn tries again.
-                log.exception("mending_failed")
 
     async def _keep_store(self) -> None:
         """Open the store when all is served: until then, the cores have better things to do."""
@@ -312,17 +279,7 @@ class Control:
 
     async def answer(self, message: memoryview) -> bytes:
         """A caller of a worker's data port asked something."""
-        question = orjson.loads(message)
-        number = question["number"]
-        try:
-            if question["question"] == "index":
-                ready_only = ready_filter(question["body"].encode("latin-1"))
-                answer: object = self._operations.index(ready_only=ready_only)
-            else:
-                answer = self._operations.statistics(question.get("model"), question.get("version"))
-        except TidegateError as error:
-            return orjson.dumps({"number": number, "error": str(error), "code": error.code})
-        return orjson.dumps({"number": number, "answer": answer})
+        return self._operations.answered(message)
 
 
 async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from server.controlplane.intents import Intents
@@ -272,3 +273,21 @@ def test_a_filter_that_cannot_be_read(body: bytes) -> None:
     """Anything but true and false is refused, not guessed."""
     with pytest.raises(InvalidRequest):
         ready_filter(body)
+
+
+def test_what_a_worker_passes_on_is_answered_under_its_number(repository: Path) -> None:
+    """Index and statistics, and errors with their code: callers of the data port ask for them."""
+    models.put(repository, "m", 1, models.affine())
+
+    async def use(control: Control) -> None:
+        def ask(**question: object) -> dict[str, Any]:
+            answer = control.operations.answered(memoryview(orjson.dumps({"number": 7} | question)))
+            found: dict[str, Any] = orjson.loads(answer)
+            assert found["number"] == 7
+            return found
+
+        assert ask(question="index", body="")["answer"][0]["name"] == "m"
+        assert ask(question="statistics", model="m")["answer"]["model_stats"][0]["version"] == "1"
+        assert ask(question="statistics", model="nobody")["code"] == "model_not_found"
+
+    _with_control(repository, use)
