@@ -6,6 +6,7 @@ Does not know which routes there are.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from server.errors import (
     NotFound,
     PayloadTooLarge,
     TidegateError,
+    Unauthenticated,
 )
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import Answer, json_headers
@@ -111,7 +113,18 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return error_response(request, error)
+    response = error_response(request, error)
+    gate: Gate | None = getattr(request.scope["app"].state, "gate", None)
+    if not isinstance(error, Unauthenticated) or gate is None or gate.sessions is None:
+        return response
+    # A person is asked for a key; a part of a page that is asked for anew has the page moved.
+    if "hx-request" in request.headers:
+        response.raw_headers.append((b"hx-redirect", b"/login"))
+    elif request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        query = request.scope["query_string"].decode("latin-1")
+        asked = request.scope["path"] + (f"?{query}" if query else "")
+        return Response(status_code=303, headers={"location": f"/login?next={quote(asked)}"})
+    return response
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

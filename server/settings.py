@@ -230,11 +230,22 @@ class Settings(ModelSettings):
     """The file of API keys; a path that is not absolute is below the state directory."""
     insecure: Literal["on", "off"] = "off"
     """Whether hosts that others can reach may be bound without anything that checks callers."""
+    tls_cert: str = ""
+    """A PEM file with the certificate of both ports and its chain; empty: plain HTTP."""
+    tls_key: str = ""
+    """A PEM file with its private key, without passphrase."""
+    tls_client_ca: str = ""
+    """A PEM file with the authorities of client certificates; empty: none are asked for."""
 
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
     """What these posts are signed with; whsec_ and base64, or any text. Empty signs nothing."""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether both ports speak TLS, and nothing else."""
+        return bool(self.tls_cert or self.tls_key)
 
     @property
     def keys_path(self) -> Path:

@@ -22,6 +22,7 @@ from server.controlplane import app as control_app
 from server.controlplane import exposition
 from server.controlplane.feedback_app import FeedbackApp
 from server.controlplane.known import State
+from server.controlplane.login_app import LoginApp
 from server.controlplane.release_app import ReleaseApp
 from server.dataplane import app as data_app
 from server.engine.batching import Closed
@@ -149,6 +150,7 @@ def test_every_route_is_documented_and_no_other() -> None:
         [
             *FeedbackApp(nothing, nothing, nothing, nothing).routes(),
             *ReleaseApp(nothing).routes(),
+            *LoginApp(nothing, is_secure=False).routes(),
         ],
     ).routes
 

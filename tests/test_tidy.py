@@ -101,6 +101,7 @@ ONLY_IN = {
         "controlplane/app.py",
         "controlplane/console_app.py",
         "controlplane/feedback_app.py",
+        "controlplane/login_app.py",
         "controlplane/release_app.py",
     },
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},

@@ -66,7 +66,7 @@ class Gate:
         A port with a `browser_host`, the host it is bound to, is one that browsers use: sessions
         count there, and pages of other sites are refused.
         """
-        self.is_on = needs_keys(settings)
+        self.is_on = needs_keys(settings) or bool(settings.tls_client_ca)
         """Whether callers have to say who they are."""
         self.epoch = object()
         """Another one when what was recognized must be recognized anew."""

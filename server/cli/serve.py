@@ -67,6 +67,7 @@ def _check_access(settings: Any) -> None:
     """Refuse keys that cannot be read, and hosts that others can reach without any."""
     from server.access import key_file
     from server.access.binding import needs_keys, open_hosts
+    from server.http import tls
 
     path = settings.keys_path
     try:
@@ -74,6 +75,13 @@ def _check_access(settings: Any) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _refuse(f"the keys in {path} cannot be used: {reason}", "mend the file, or remove it")
+    try:
+        tls.certificates(settings)
+    except (OSError, ValueError) as error:
+        _refuse(
+            f"TLS cannot be spoken: {tls.reason(error)}",
+            "mend the files that tls_cert, tls_key and tls_client_ca name",
+        )
     if needs_keys(settings) and not has_keys:
         name = open_hosts(settings)[0]
         _refuse(

@@ -46,8 +46,9 @@ def print_ready(supervisor: Supervisor, rows: list[dict[str, Any]]) -> None:
     """Say on standard error what is served and how to try it."""
     console = Console(stderr=True, highlight=False)
     settings = supervisor.settings
-    data = f"http://{_reachable(settings.host)}:{supervisor.port}"
-    control = f"http://{_reachable(settings.control_host)}:{supervisor.control_port}"
+    scheme = "https" if settings.speaks_tls else "http"
+    data = f"{scheme}://{_reachable(settings.host)}:{supervisor.port}"
+    control = f"{scheme}://{_reachable(settings.control_host)}:{supervisor.control_port}"
     console.print()
     console.print(index_table(rows))
     console.print()

@@ -29,23 +29,29 @@ from server.controlplane import (
 from server.controlplane.app import ControlApp, build_app
 from server.controlplane.capturing import Capture
 from server.controlplane.catalog import Catalog
+from server.controlplane.console_app import ConsoleApp
+from server.controlplane.console_facts import ConsoleFacts, ConsoleSources
 from server.controlplane.exposition import Sources
 from server.controlplane.feedback import Feedback
 from server.controlplane.feedback_app import MAX_FEEDBACK_BYTES, FeedbackApp
 from server.controlplane.fleet import Fleet
 from server.controlplane.intake import Intake
 from server.controlplane.intents import Intents
+from server.controlplane.login_app import LoginApp
 from server.controlplane.monitor import Monitor
 from server.controlplane.notifying import Notifier
 from server.controlplane.operations import Operations
 from server.controlplane.realised_view import RealisedView
+from server.controlplane.recent import Recent
 from server.controlplane.release_app import ReleaseApp
+from server.controlplane.release_operations import ReleaseOperations
 from server.controlplane.release_parts import ReleaseParts
 from server.controlplane.router import Router
 from server.controlplane.tending import Tending
 from server.controlplane.totals import Totals
 from server.http.connection import Connection
 from server.http.port import HttpPort
+from server.http.tls import certificates
 from server.store.database import Store
 from server.wire import fault, record, shadow
 from server.wire.channel import Charter
@@ -73,6 +79,7 @@ class Control:
         self._charter = charter
         self._channel = channel
         self._totals = Totals()
+        self._recent = Recent(self._totals)
         self._store = Store(settings.state_dir)
         self._notifier = Notifier(settings, self._store)
         self._fleet = Fleet(self)
@@ -118,27 +125,58 @@ class Control:
             settings.model_copy(update={"max_body_bytes": MAX_FEEDBACK_BYTES}),
             browser_host=settings.control_host,
         )
-        self._server = self._http_server(ReleaseApp(release_operations))
+        self._certificates = certificates(settings)
+        self._server = self._http_server(release_operations)
 
-    def _http_server(self, release_app: ReleaseApp) -> _Server:
+    def _http_server(self, release_operations: ReleaseOperations) -> _Server:
         """Put all routes of the control port together."""
         feedback_app = FeedbackApp(
             self._feedback, self._realised, self._operations.find, self._monitor.estimated
         )
         app = ControlApp(self._operations, self._collect, self._is_ready, self._monitor)
-        return _Server(
-            uvicorn.Config(
-                build_app(app, [*release_app.routes(), *feedback_app.routes()], self._port.gate),
-                http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
-                loop="none",
-                lifespan="off",
-                ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
+        console = self._console(release_operations, feedback_app)
+        others = [
+            *ReleaseApp(release_operations).routes(),
+            *feedback_app.routes(),
+            *console.routes(),
+        ]
+        gate, tls = self._port.gate, self._certificates
+        login_app = LoginApp(gate, is_secure=tls is not None)
+        config = uvicorn.Config(
+            build_app(app, [*others, *login_app.routes()], gate),
+            http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
+            loop="none",
+            lifespan="off",
+            ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=2,
         )
+        config.load()
+        config.ssl = None if tls is None else tls.context
+        return _Server(config)
+
+    def _console(
+        self, release_operations: ReleaseOperations, feedback_app: FeedbackApp
+    ) -> ConsoleApp:
+        sources = ConsoleSources(
+            self._charter,
+            self._catalog,
+            self._operations,
+            self._parts.releases,
+            release_operations,
+            self._monitor,
+            feedback_app.report,
+            self._totals,
+            self._recent,
+            self._store,
+            self._fleet,
+            self._router,
+            self._is_ready,
+            lambda: self._channel.lag_seconds,
+        )
+        return ConsoleApp(ConsoleFacts(sources), release_operations)
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until `stop` is set; return the exit code."""
@@ -155,6 +193,7 @@ class Control:
                 *self._parts.running(self._until_ready_or_late),
                 self._port.sweep_forever(),
                 self._port.gate.watch_forever(),
+                *([self._certificates.watch_forever()] if self._certificates else []),
                 self._tending.look_then_watch(),
                 self._report_when_ready(),
                 self._tending.tidy_forever(),
@@ -166,6 +205,7 @@ class Control:
                 self._watch_rows(),
                 self._join_labels(),
                 self._capture.run(),
+                self._recent.run(),
             )
         ]
         serving = asyncio.create_task(self._server.serve([listener]))

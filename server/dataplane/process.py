@@ -32,6 +32,7 @@ from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
 from server.engine.recorder import Recorder
 from server.errors import ShuttingDown
+from server.http.tls import certificates
 from server.settings import Settings
 from server.wire import desired, status
 from server.wire.channel import Charter
@@ -93,6 +94,8 @@ class Worker:
             timeout_graceful_shutdown=drain_seconds + _LAST_ANSWERS_SECONDS,  # type: ignore[arg-type]
         )
         config.load()
+        self._certificates = certificates(self.settings)
+        config.ssl = None if self._certificates is None else self._certificates.context
         self._server = _Server(config)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -106,6 +109,7 @@ class Worker:
                 self.loader.run(),
                 self.plane.sweep_forever(),
                 self.plane.gate.watch_forever(),
+                *([self._certificates.watch_forever()] if self._certificates else []),
                 self._send_status_forever(),
                 self.plane.prover.probe_forever(),
             )

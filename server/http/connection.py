@@ -32,6 +32,7 @@ from server.http.exchanges import ColdExchange, Exchange, Flow, Refusal
 from server.http.port import HttpPort, Place
 from server.http.request_reader import RequestReader
 from server.http.slow_reader import SlowReader
+from server.http.tls import names_of
 from server.protocol.errors import error_answer
 from server.protocol.http_answer import response_head
 from server.protocol.request_headers import new_request_id
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
         """Who is at the other end; looked up when it is first asked for."""
         if self._peer is None:
             address = get_remote_addr(self._transport)
-            self._peer = Peer(address[0] if address else "")
+            self._peer = Peer(address[0] if address else "", names_of(self._transport))
         return self._peer
 
     # The line of exchanges.
