@@ -75,6 +75,11 @@ class Channel:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._link, read)
 
+    @property
+    def lag_seconds(self) -> float:
+        """How late the loop came at most since the last call of `take_lag`, in seconds."""
+        return self._lag_seconds
+
     def take_lag(self) -> float:
         """Return how late the loop came at most since the last call, in seconds."""
         lag, self._lag_seconds = self._lag_seconds, 0.0

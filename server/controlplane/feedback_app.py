@@ -52,10 +52,12 @@ class FeedbackApp:
 
     async def performance(self, request: Request) -> Response:
         """Return what labels say of a model, beside what is estimated without them."""
-        model = self._find(request.path_params["model"])
+        return json_response(await self.report(self._find(request.path_params["model"])))
+
+    async def report(self, model: KnownModel) -> dict[str, Any]:
+        """Return the same as a value."""
         estimated = self._estimated(model.name)
-        report = await self._view.report(model.name, model.route.live, estimated)
-        return json_response(report)
+        return await self._view.report(model.name, model.route.live, estimated)
 
     def routes(self) -> list[RoleRoute]:
         """Return the routes."""
