@@ -1,0 +1,1 @@
+"""The arithmetic of the soak, without a gateway."""
