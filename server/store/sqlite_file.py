@@ -20,6 +20,16 @@ FILE_NAME = "tidegate.db"
 MAX_SET_ASIDE = 3
 _BESIDE = ("-wal", "-shm")
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FIXES = {
+    sqlite3.SQLITE_BUSY: "end whatever other program has the file open for writing",
+    sqlite3.SQLITE_LOCKED: "end whatever other program has the file open for writing",
+    sqlite3.SQLITE_FULL: "free some space on the disk of the state directory",
+    sqlite3.SQLITE_IOERR: "see whether the disk of the state directory is full or fails",
+    sqlite3.SQLITE_READONLY: "let the gateway's user write the state directory and its files",
+    sqlite3.SQLITE_CANTOPEN: "let the gateway's user write the state directory and its files",
+    sqlite3.SQLITE_PERM: "let the gateway's user write the state directory and its files",
+}
+"""What would help, by the primary code of an error."""
 
 
 class Damaged(Exception):
@@ -98,6 +108,11 @@ def is_damage(error: BaseException | None) -> bool:
     """Say whether an error means that the file's content is not sound."""
     code = getattr(error, "sqlite_errorcode", 0)
     return isinstance(error, Damaged) or code & 0xFF in _DAMAGE
+
+
+def fix_of(error: BaseException) -> str:
+    """Say what would help against an error of SQLite, nothing if that is not known."""
+    return _FIXES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -63,7 +63,10 @@ class Transactions:
             self.close()
             cause = _cause(error)
             words = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
-            raise StoreUnavailable(f"the store cannot be used: {words}") from error
+            fix = sqlite_file.fix_of(cause)
+            raise StoreUnavailable(
+                f"the store cannot be used: {words}" + (f"; {fix}" if fix else "")
+            ) from error
         except StoreUnavailable:
             self.close()
             raise

@@ -42,7 +42,8 @@ def test_a_damaged_store_and_a_locked_one_cost_no_prediction(
             other.execute("ROLLBACK")
         eventually(lambda: gateway.metric("tidegate_store_writable") == 1)
         assert gateway.children()["control"] == control
-        assert gateway.logged("store_unavailable")[0]["error"].endswith("database is locked")
+        words = "database is locked; end whatever other program has the file open for writing"
+        assert gateway.logged("store_unavailable")[0]["error"].endswith(words)
     assert seen.is_flawless
 
 

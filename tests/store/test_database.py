@@ -147,7 +147,8 @@ def test_health_tells_whether_writing_works(tmp_path: Path) -> None:
     assert [one.is_writable for one in seen] == [False] * 3 + [True] * 3 + [False] * 2 + [True]
     assert [one.failures for one in seen] == [1, 2, 2, 2, 2, 2, 3, 3, 3]
     assert {one.last_error for one in seen[:3]} == {
-        "the store cannot be used: unable to open database file"
+        "the store cannot be used: unable to open database file; let the gateway's user write the "
+        "state directory and its files"
     }
     assert {one.last_error for one in (*seen[3:6], seen[8])} == {""}
     assert [one.last_write_seconds for one in seen[:3]] == [0, 0, 0]
