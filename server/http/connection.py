@@ -40,6 +40,8 @@ from server.protocol.request_headers import new_request_id
 MAX_PIPELINED = 32
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS = 2.0
+QUIET_SECONDS = 1.0
+"""At the end, an idle connection is closed if no request has come on it for this long."""
 _SPARE_SECONDS = 1.0
 """Time for a connection beyond the limit to ask for health."""
 _TOO_MANY = "the worker has all the connections it may have"
@@ -308,7 +310,7 @@ class Connection(asyncio.Protocol):
         elif self._spare_until is not None and now > self._spare_until:
             self._refuse_spare()
         elif self._reader.is_idle_too_long(now) or (
-            self._ends and self._reader.is_quiet(now, self.port.quiet_seconds)
+            self._ends and self._reader.is_quiet(now, QUIET_SECONDS)
         ):
             self._transport.close()
 
@@ -331,7 +333,7 @@ class Connection(asyncio.Protocol):
         """
         self._ends = True
         if not self._exchanges:
-            if self._reader.is_quiet(self._loop.time(), self.port.quiet_seconds):
+            if self._reader.is_quiet(self._loop.time(), QUIET_SECONDS):
                 self._transport.close()
             return
         last = self._exchanges[-1]

@@ -25,9 +25,6 @@ RESERVED_DESCRIPTORS: Final = 64
 SPARE_CONNECTIONS: Final = 32
 """Connections beyond the limit that are heard: health is answered, and all else is refused."""
 
-QUIET_SECONDS = 1.0
-"""An idle connection is closed at the end only if no request has come on it for this long."""
-
 
 class Place(enum.Enum):
     """What a new connection gets."""
@@ -61,8 +58,6 @@ class HttpPort:
         self.max_connections = connection_limit(
             settings.max_connections, machine.descriptor_limit()
         )
-        self.quiet_seconds = min(QUIET_SECONDS, settings.drain_delay_seconds)
-        """Without a delay at the end nobody expects requests after it has begun."""
         self.is_draining = False
         """Answers ask their clients to reconnect elsewhere."""
         self.clock = 0.0
