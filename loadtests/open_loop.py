@@ -63,8 +63,7 @@ class _Connection(asyncio.Protocol):
         self._load.answered(self, self._due, head, body)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._load.is_over:
-            self._load.answers.failures.append(f"connection lost: {exc!r}")
+        self._load.lost(self, exc)
 
 
 class _Load:
@@ -87,6 +86,13 @@ class _Load:
             connection.send(self._waiting.popleft(), self._request)
         else:
             self._idle.append(connection)
+
+    def lost(self, connection: _Connection, error: Exception | None) -> None:
+        """Do without a connection; one that was never used may be closed, and harms nobody."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        elif not self.is_over:
+            self.answers.failures.append(f"connection lost: {error!r}")
 
     async def run(self, host: str, port: int, rate: float, seconds: float) -> Answers:
         """Send for some seconds, and wait for the last answers."""

@@ -18,6 +18,7 @@ from loadtests.hostile.mutations import request
 
 DRIP_SECONDS = 2.0
 LONGEST_SECONDS = 120.0
+_ESTABLISHED = 1  # Of the states in TCP_INFO.
 _HEAD = b"POST /v2/models/affine/infer HTTP/1.1\r\nHost: slow\r\n"
 
 
@@ -71,7 +72,8 @@ async def _suffer(kind: str, link: socket.socket) -> None:
         until = loop.time() + DRIP_SECONDS
         if kind == "reader":
             await asyncio.sleep(DRIP_SECONDS)
-            if not await loop.sock_recv(link, 1):
+            # What has come can be read after the other side has reset, and would hide that.
+            if not _is_open(link) or not await loop.sock_recv(link, 1):
                 return
             continue
         try:
@@ -80,6 +82,10 @@ async def _suffer(kind: str, link: socket.socket) -> None:
             return
         except TimeoutError:
             continue
+
+
+def _is_open(link: socket.socket) -> bool:
+    return link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
 
 
 async def main(kind: str, port: int, count: int) -> None:
