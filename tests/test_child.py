@@ -123,6 +123,18 @@ def test_sigterm_lets_a_child_end_in_its_own_way() -> None:
         assert one.code() == 7
 
 
+def test_a_child_takes_what_the_supervisor_says_line_by_line() -> None:
+    """However the stream is cut, each line is one report."""
+    with child("listen") as one:
+        assert one.report() == "listening"
+        one.link.sendall(b'{"number":1}\n{"num')
+        assert one.report() == {"number": 1}
+
+        one.link.sendall(b'ber":2}\n')
+
+        assert one.report() == {"number": 2}
+
+
 def test_a_child_whose_loop_is_blocked_stops_beating() -> None:
     """The heartbeat is the loop's own: with the loop stuck it stops, and after that it goes on."""
     with child("block") as one:

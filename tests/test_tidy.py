@@ -196,7 +196,6 @@ PURE = (
     "dataplane/routes.py",
     "dataplane/served.py",
     "dataplane/suspects.py",
-    "dataplane/suspects.py",
     "dataplane/targets.py",
 )
 IMPURE = {"asyncio", "concurrent", "datetime", "io", "logging", "os", "pathlib", "random"}
@@ -226,7 +225,6 @@ COVERED_ELSEWHERE = {
     "release/change.py": "store/test_releases.py",  # a value
     "release/obstacles.py": "release/test_transitions.py",  # what refuses which change
     "release/succession.py": "release/test_transitions.py",  # what changes have in common
-    "spawning.py": "test_supervisor.py",  # every child of a test starts through it
     "store/keys.py": "store/test_windows.py",  # values
     "store/migrations/env.py": "store/test_migrating.py",  # run by alembic
     "store/migrations/versions/r0001_windows_alerts_outbox.py": "store/test_migrating.py",

@@ -1,7 +1,7 @@
 """A child process for tests: `python -m tests.support.child_program FD PARENT_PID`.
 
 What it does is named by its charter: it reports that it is there, and then waits, blocks its event
-loop, raises, or reports more than a socket takes at once.
+loop, raises, reports more than a socket takes at once, or says again what it is told.
 """
 
 import asyncio
@@ -25,6 +25,9 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
         channel.report(ready="blocked")
         go_on.wait()
         channel.report(ready="unblocked")
+    elif charter.name == "listen":
+        channel.listen(lambda report: channel.report(ready=report))
+        channel.report(ready="listening")
     elif charter.name == "report":
         channel.report(ready=LARGE_REPORT)
         channel.report(ready="after it")

@@ -1,0 +1,108 @@
+"""One child of the supervisor: what it is told later, and what it inherits."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import orjson
+import pytest
+
+from server.engine.recorder import MEMORY_BYTES
+from server.machine import new_memory
+from server.settings import Settings
+from server.spawning import MAX_UNSENT, Child, exit_code, has_ended, send_signal, spawn
+from server.wire.channel import Charter
+
+PROGRAM = "tests.support.child_program"
+
+
+def child(memory: int = -1) -> Child:
+    """Return a child that has no process yet."""
+    return Child("wait", PROGRAM, lambda _: Charter(Settings(), "wait", 0, 1, 0, ""), memory=memory)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The supervisor's end of a channel, and the child's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_lines_reach_a_child_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Those that are told before it can listen wait for it."""
+    one = child()
+    one.tell(b"first\n")
+    one.flush()
+    one.tell(b"second\n")
+
+    one.link = ends[0]
+    one.flush()
+
+    assert ends[1].recv(100) == b"first\nsecond\n"
+    assert not one.unsent
+
+
+def test_a_child_that_does_not_read_blocks_nobody(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    """What it has not taken waits, up to a number of lines, and follows when it reads."""
+    line = b"x" * 100_000 + b"\n"
+    one = child()
+    one.link = ends[0]
+    for _ in range(2 * MAX_UNSENT):
+        one.tell(line)
+        one.flush()
+    assert len(one.unsent) == MAX_UNSENT
+
+    received = b""
+    while one.unsent:
+        received += ends[1].recv(1 << 20)
+        one.flush()
+    while len(received) % len(line):
+        received += ends[1].recv(1 << 20)
+
+    assert received == line * (len(received) // len(line))
+
+
+def test_whoever_follows_a_child_that_died_is_told_the_whole_line(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    """Half of a line was for the one before."""
+    line = orjson.dumps({"fault": "x" * 1_000_000}) + b"\n"
+    one = child()
+    one.link = ends[0]
+    one.tell(line)
+    one.flush()
+    assert 0 < one.sent < len(line)
+
+    process, one.link = spawn(one)
+    one.process = process
+    try:
+        assert one.sent == 0
+        assert not has_ended(one)
+    finally:
+        send_signal(one, signal.SIGKILL)
+        process.wait()
+        one.link.close()
+    assert (has_ended(one), exit_code(one)) == (True, -signal.SIGKILL)
+
+
+def test_memory_is_empty_for_every_process() -> None:
+    """A worker does not begin with what the one before has left; its own file offset is behind."""
+    memory = new_memory("worker-0")
+    os.ftruncate(memory, MEMORY_BYTES)
+    os.pwrite(memory, b"left", 0)
+    one = child(memory)
+
+    process, link = spawn(one)
+    try:
+        assert os.pread(memory, 4, 0) == bytes(4)
+        assert os.lseek(memory, 0, os.SEEK_CUR) == MEMORY_BYTES
+    finally:
+        process.kill()
+        process.wait()
+        link.close()
+        os.close(memory)
