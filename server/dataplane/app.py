@@ -179,14 +179,16 @@ class DataApp:
         """Infer in the V2 protocol, where the hot path does not."""
         call = WaitingCall()
         target, headers, body = await self._read(request)
-        self._plane.predictor.submit(call, target, body, headers)
+        self._plane.predictor.submit(call, target, body, headers, began=request.scope.get("began"))
         return await self._answer(request, call)
 
     async def predict(self, request: Request) -> Response:
         """Infer in the V1 protocol."""
         call = V1Call()
         target, headers, body = await self._read(request)
-        self._plane.predictor.submit(call, target, body, headers, call.decode)
+        self._plane.predictor.submit(
+            call, target, body, headers, call.decode, request.scope.get("began")
+        )
         return await self._answer(request, call)
 
     def _headers(self, request: Request) -> InferHeaders:

@@ -7,6 +7,7 @@ connection, as `http/connection.py` has it.
 Concurrency: event loop only.
 """
 
+import time
 from typing import Any
 
 from server.access.principals import Principal
@@ -32,18 +33,25 @@ class DataConnection(Connection):
         """Who sent the last head that was let in."""
         self._epoch: object = None
         """Of the gate, when that was found out."""
+        self._began: float | None = None
+        """When the first piece of the request came, of `time.perf_counter`, if more followed."""
+
+    def request_begun(self) -> None:
+        """Note when: the time that its caller gives it runs."""
+        self._began = time.perf_counter()
 
     def request_complete(self) -> None:
         """Start a request: hot if it is an inference on a ready version, else cold."""
         if self._is_last:
             return
         reader, plane = self._reader, self.plane
+        began, self._began = self._began, None
         self._continue_due = False
         close = plane.is_draining or not reader.keep_alive
         target = plane.routes.table.hot.get(reader.url)
         if target is None or reader.method != b"POST" or reader.is_encoded:
             self._principal = None  # If this head is refused, a hot repeat must not be let in.
-            self._start_cold(close=close)
+            self._start_cold(close=close, began=began)
             return
         exchange = HotExchange(self, close=close)
         self._exchanges.append(exchange)
@@ -59,7 +67,7 @@ class DataConnection(Connection):
             except TidegateError as error:
                 exchange.answered(error)
                 return
-        plane.predictor.submit(exchange, target, bytes(reader.body), headers)
+        plane.predictor.submit(exchange, target, bytes(reader.body), headers, began=began)
 
     def _may_ask(self, exchange: HotExchange, target: Target) -> bool:
         """Let an inference in, or answer why not; a head like the last one is the same caller."""

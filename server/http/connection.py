@@ -54,6 +54,7 @@ _WAITING_BYTES = 4096
 class _Spare:
     """Hears the reader in place of a connection that is beyond the limit."""
 
+    request_begun: Callable[[], None]
     expect_continue: Callable[[], None]
     request_complete: Callable[[], None]
 
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
         place = port.enter(self, transport)
         if place is Place.SPARE:
             self._spare_until = self._loop.time() + _SPARE_SECONDS
-            listener = _Spare(self._refuse_spare, self._answer_spare)
+            listener = _Spare(self.request_begun, self._refuse_spare, self._answer_spare)
             self._reader = RequestReader(listener, port.settings, port.budget)
         self._reader.mark(self._loop.time())
         if place is Place.NONE:
@@ -144,6 +145,9 @@ class Connection(asyncio.Protocol):
             self._flow.read_on()
 
     # What the reader tells.
+
+    def request_begun(self) -> None:
+        """Whoever has deadlines notes when."""
 
     def expect_continue(self) -> None:
         """A client waits for permission to send its body: give it when it is its turn."""
@@ -242,12 +246,13 @@ class Connection(asyncio.Protocol):
 
     # The cold path.
 
-    def _start_cold(self, *, close: bool) -> None:
+    def _start_cold(self, *, close: bool, began: float | None = None) -> None:
         scope = self._reader.scope(
             client=get_remote_addr(self._transport),
             server=get_local_addr(self._transport),
             state=self._app_state.copy(),
             peer=self.peer,
+            began=began,
         )
         held_bytes = len(self._reader.body) + _WAITING_BYTES if self._exchanges else 0
         if not self.port.budget.take(held_bytes):

@@ -54,6 +54,9 @@ _CHUNK_BYTES = 16
 class Listener(Protocol):
     """Who is told of requests."""
 
+    def request_begun(self) -> None:
+        """The first piece of a request has come, and there will be more."""
+
     def expect_continue(self) -> None:
         """A client waits for 100 Continue."""
 
@@ -143,6 +146,8 @@ class RequestReader:
 
     def _check_unfinished(self) -> TidegateError | None:
         """Refuse headers without end and chunks that are mostly framing; reserve what has come."""
+        if self._begun:
+            self._listener.request_begun()
         if self._raw_bytes > self._max_header_bytes:
             if self.phase == HEADERS:
                 return self._headers_too_large()

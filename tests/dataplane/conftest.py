@@ -42,7 +42,8 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> PlanOf:
         path = folder / f"{name}.onnx"
         if not path.exists():
             path.write_bytes(MODELS[name])
-        return plan(path, **{**_SETTINGS.get(name, {}), **settings})
+        # On a busy machine much may wait for small batches: that is not what most tests are about.
+        return plan(path, **{"max_queue_ms": 60_000, **_SETTINGS.get(name, {}), **settings})
 
     return make
 

@@ -1,6 +1,7 @@
 """Requests that wait: for how long, for how many, and what becomes of them when something fails."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.asking import (
     error_of,
     infer_body,
     leftovers,
+    turn,
 )
 from tests.support.dataplane import InProcessWorker
 from tests.support.gateway import eventually
@@ -262,3 +264,23 @@ def test_an_error_for_somebody_who_left_is_told_to_nobody(held: InProcessWorker)
     assert call.fail(None) == "client_gone"
     assert call.answers == []
     check_serving(held)
+
+
+@pytest.mark.parametrize("path", [HELD, HELD + "?cold", "/v1/models/held:predict"])
+def test_the_time_runs_from_the_first_byte(held: InProcessWorker, path: str) -> None:
+    """A request whose body comes too late is not even read; the next one has its own time."""
+    with connected(held.url) as client:
+        late = asked(path, [[1, 2, 3]] * 3, "X-Request-Timeout-Ms: 30")
+        client.send(late[:-20])
+        turn(held)
+        sent = time.monotonic()
+        eventually(lambda: time.monotonic() > sent + 0.035)
+        client.send(late[-20:])
+        assert error_of(client.read()) == (504, "deadline_queue")
+
+        in_time = asked(path, [[1, 2, 3]] * 3, "X-Request-Timeout-Ms: 8000")
+        client.send(in_time[:-20])
+        turn(held)
+        client.send(in_time[-20:])
+        assert client.read().status == 200
+        check_serving(held, client)

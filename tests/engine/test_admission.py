@@ -115,8 +115,8 @@ def test_an_unknown_speed_leaves_the_bound_in_rows() -> None:
     assert rows_that_may_wait(RoomPolicy(100, 0.25, 8), 0.0) == (100, 100, 50)
 
 
-def test_the_first_full_batch_replaces_the_guess_and_later_ones_are_smoothed() -> None:
-    """A warm-up with one row says little; a single slow batch is not the model's speed."""
+def test_the_first_full_batch_replaces_a_guess_that_was_too_slow() -> None:
+    """A warm-up with one row says how slow a row is at most."""
     room = Room(RoomPolicy(8192, 0.25, 100))
     assert room.rows[NORMAL] == 8192
     room.guess(0.005)
@@ -126,8 +126,20 @@ def test_the_first_full_batch_replaces_the_guess_and_later_ones_are_smoothed() -
     assert room.row_seconds == pytest.approx(0.0001)
     assert room.rows[NORMAL] in (2399, 2400)
 
-    room.ran(100, 0.02)
+
+def test_a_model_that_gets_slower_is_believed_little_by_little() -> None:
+    """One batch that took a hundred times as long is the machine; twenty are the model."""
+    room = Room(RoomPolicy(8192, 0.25, 100))
+    room.ran(100, 0.01)
+
+    room.ran(100, 1.0)
     assert room.row_seconds == pytest.approx(0.00012)
+    for _ in range(40):
+        room.ran(100, 1.0)
+    assert room.row_seconds == pytest.approx(0.01, rel=0.01)
+
+    room.ran(100, 0.01)
+    assert room.row_seconds == pytest.approx(0.005, rel=0.02)
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.floats(1e-6, 10))))
@@ -135,7 +147,7 @@ def test_the_speed_stays_within_what_was_seen(batches: list[tuple[int, float]]) 
     """Whatever batches come, the estimate lies between the quickest and the slowest of them."""
     room = Room(RoomPolicy(1000, 0.25, 100))
     room.guess(1.0)
-    samples: list[float] = []
+    samples = [1.0]
     for rows, seconds in batches:
         room.ran(rows, seconds)
         samples.append(seconds / rows)

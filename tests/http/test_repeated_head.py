@@ -33,6 +33,9 @@ class Reading:
         self.requests: list[Any] = []
         self.reader = RequestReader(self, Settings(), Budget(1 << 20))
 
+    def request_begun(self) -> None:
+        """Whole requests are what matters here."""
+
     def expect_continue(self) -> None:
         self.requests.append("continue")
 

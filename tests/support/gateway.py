@@ -194,7 +194,8 @@ def log_lines(path: Path) -> list[dict[str, Any]]:
 def launched(repository: Path, state_dir: Path, **settings: Any) -> Iterator[Launched]:
     """Start `serve` and wait for nothing; every process of it is gone after the block."""
     flags = {"workers": 1, "port": 0, "control_port": 0, "poll_seconds": 0.2, "settle_seconds": 0.1}
-    flags |= settings
+    # Most tests are not about overload, and the machine may be busy with others.
+    flags |= {"max_queue_ms": 60_000, **settings}
     command = [sys.executable, "-m", "server", "serve", str(repository)]
     command += ["--state-dir", str(state_dir)]
     for name, value in flags.items():

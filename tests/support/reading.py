@@ -36,6 +36,9 @@ class Recorder:
     def __post_init__(self) -> None:
         self.reader = RequestReader(self, self.settings, self.budget)
 
+    def request_begun(self) -> None:
+        """Whole requests are what matters here."""
+
     def expect_continue(self) -> None:
         self.continues += 1
 
