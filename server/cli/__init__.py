@@ -13,6 +13,7 @@ import server
 from server.cli.doctor import doctor
 from server.cli.drift import drift
 from server.cli.feedback import feedback_app
+from server.cli.health import health
 from server.cli.key import key_app
 from server.cli.model import model_app
 from server.cli.performance import performance
@@ -47,6 +48,7 @@ def _root(
 
 app.command("serve")(serve_command)
 app.command("doctor")(doctor)
+app.command("health")(health)
 app.command("drift")(drift)
 app.command("performance")(performance)
 app.command("replay")(replay)

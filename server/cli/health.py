@@ -1,0 +1,68 @@
+"""`tidegate health`: does a gateway take requests? For health checks of containers.
+
+Decides which port is asked, and what counts as healthy. The image has no shell and no curl, so the
+program looks by itself.
+"""
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import typer
+
+from server.cli.client import fail
+from server.cli.plain import visible
+
+_TIMEOUT_SECONDS = 4.0
+"""Docker's own limit is 30 seconds by default, Kubernetes' is 1: an answer takes milliseconds."""
+
+
+def health(
+    live: bool = typer.Option(
+        False, "--live", help="Ask only whether it lives, not whether it is ready."
+    ),
+    url: str = typer.Option(
+        "",
+        "--url",
+        help="Address of the data port; by default that of the settings.",
+    ),
+) -> None:
+    """Ask a running gateway whether it takes requests; exit code 0 if it does, 1 if not.
+
+    Without --url it asks the data port that the settings name, on this machine: the same variables
+    and file as 'tidegate serve' reads.
+
+    Example: tidegate health --live
+    """
+    address = (url or _own_url()).rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        fail(f"'{address}' is not an http:// address: it does not answer", "name the data port")
+    path = "/v2/health/live" if live else "/v2/health/ready"
+    try:
+        with urllib.request.urlopen(address + path, timeout=_TIMEOUT_SECONDS) as answer:
+            status, body = answer.status, answer.read(4096)
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read(4096)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        fail(f"{address} does not answer: {reason}", "start it with 'tidegate serve'")
+    if status != 200:
+        words = visible(body.decode("utf-8", "replace"))
+        fail(f"{address} answers {status}: {words}", "see 'tidegate model list'")
+    typer.echo("live" if live else "ready")
+
+
+def _own_url() -> str:
+    """Return the address of the data port on this machine, as the settings have it."""
+    from server.config import load_settings
+    from server.errors import ConfigError
+
+    config = os.environ.get("TIDEGATE_CONFIG")
+    try:
+        settings, _ = load_settings({}, os.environ, Path(config) if config else None)
+    except ConfigError as error:
+        fail("\n".join(error.problems), "mend the settings, or name the port with --url")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
