@@ -41,7 +41,7 @@ def status_view(document: dict[str, Any]) -> RenderableType:
         parts.append(_last_change(document["last_change"]))
     parts.append(_workers(document))
     if document["unwritten_changes"]:
-        parts.append(f"[yellow]not in the store yet[/]: {document['unwritten_changes']} changes")
+        parts.append(_unwritten(document["unwritten_changes"]))
     return Group(*parts)
 
 
@@ -83,7 +83,7 @@ def history_view(document: dict[str, Any]) -> RenderableType:
         )
     parts: list[RenderableType] = [table]
     if document["unwritten_changes"]:
-        parts.append(f"[yellow]not in the store yet[/]: {document['unwritten_changes']} changes")
+        parts.append(_unwritten(document["unwritten_changes"]))
     if "is_sound" in document:
         problem = document["problem"]
         parts.append(
@@ -91,6 +91,12 @@ def history_view(document: dict[str, Any]) -> RenderableType:
             if problem is None
             else f"[bold red]the audit is not sound[/]: {line(problem['what'])}"
         )
+        begins = document.get("begins")
+        if begins is not None and begins["generation"]:
+            parts.append(
+                f"[yellow]it begins at generation {begins['generation']}[/], "
+                f"{_time(begins['at_seconds'])} UTC: what was before is not in this store"
+            )
     return Group(*parts)
 
 
@@ -181,6 +187,10 @@ def _canary(route: dict[str, Any]) -> str:
 
 def _shadows(route: dict[str, Any]) -> str:
     return ", ".join(f"{one['version']} ({one['sample_bp'] / 100:g} %)" for one in route["shadows"])
+
+
+def _unwritten(count: int) -> str:
+    return f"[yellow]not in the store yet[/]: {count} change{'' if count == 1 else 's'}"
 
 
 def _time(seconds: float) -> str:

@@ -72,6 +72,9 @@ def _items(body: bytes) -> list[Any]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise BadJson("the body must be JSON") from None
+    others = sorted(value.keys() - {"items"}) if isinstance(value, dict) else []
+    if others:
+        raise InvalidRequest(f"'{others[0][:64]}' is no member of a feedback call; items")
     items = value.get("items") if isinstance(value, dict) else value
     if not isinstance(items, list):
         raise InvalidRequest("the body must be a list of labels, or an object with one as 'items'")

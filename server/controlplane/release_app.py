@@ -17,6 +17,9 @@ from starlette.responses import Response
 from server.access.roles import Role
 from server.controlplane.release_calls import (
     CALLS,
+    HISTORY_PARAMETERS,
+    MISMATCH_PARAMETERS,
+    STOP_MEMBERS,
     STOP_PARAMETERS,
     Headers,
     check_parameters,
@@ -68,6 +71,7 @@ class ReleaseApp:
     async def history(self, request: Request) -> Response:
         """Return the last changes of a release, newest first."""
         query = request.query_params
+        check_parameters(_names(request), HISTORY_PARAMETERS)
         document = await self._operations.history(
             request.path_params["model"],
             read_limit(query.get("limit"), "limit", DEFAULT_HISTORY),
@@ -78,20 +82,21 @@ class ReleaseApp:
 
     async def mismatches(self, request: Request) -> Response:
         """Return rows that shadows answered differently."""
+        check_parameters(_names(request), MISMATCH_PARAMETERS)
         version = request.query_params.get("version")
         return json_response(self._operations.samples(request.path_params["model"], version))
 
     async def call(self, name: str, request: Request) -> Response:
         """Change a release."""
-        check_parameters(request.query_params)
+        check_parameters(_names(request))
         return await self._change(name, request, await read_body(request, MAX_BODY_BYTES))
 
     async def stop(self, name: str, request: Request) -> Response:
         """End a shadow, named by the query, or the canary."""
-        check_parameters(request.query_params, STOP_PARAMETERS)
+        check_parameters(_names(request), STOP_PARAMETERS)
         members: dict[str, str | bool] = {"stop": True}
         members |= {
-            key: value for key, value in request.query_params.items() if key in STOP_PARAMETERS
+            key: value for key, value in request.query_params.items() if key in STOP_MEMBERS
         }
         return await self._change(name, request, orjson.dumps(members))
 
@@ -113,6 +118,11 @@ class ReleaseApp:
         answer = json_response(document, refusal.status_code)
         answer.raw_headers += [one for one in refusal.raw_headers if one[0] == REQUEST_ID]
         return _with_etag(answer, release["generation"])
+
+
+def _names(request: Request) -> list[str]:
+    """Return the names of the query's parameters, as often as each is given."""
+    return [name for name, _ in request.query_params.multi_items()]
 
 
 def _headers(request: Request) -> Headers:

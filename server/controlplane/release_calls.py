@@ -39,9 +39,14 @@ _MEMBERS: Mapping[str, frozenset[str]] = {
     "resume": _COMMON,
 }
 CALLS = tuple(_MEMBERS)
-STOP_PARAMETERS = frozenset({"version", "reason", "actor"})
-"""What a query says of a candidate that is to end, where others have a body."""
 """Names of the calls, as they stand in paths and on the command line."""
+STOP_MEMBERS = frozenset({"version", "reason", "actor"})
+"""What a query says of a candidate that is to end, where others have a body."""
+CHANGE_PARAMETERS = frozenset({"dry_run"})
+STOP_PARAMETERS = STOP_MEMBERS | CHANGE_PARAMETERS
+HISTORY_PARAMETERS = frozenset({"limit", "before", "verify"})
+MISMATCH_PARAMETERS = frozenset({"version"})
+"""What the query of each call may say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +93,24 @@ def read_call(model: str, name: str, body: bytes, headers: Headers) -> Call:
     )
 
 
-def check_parameters(names: Iterable[str], known: frozenset[str] = frozenset()) -> None:
-    """See that a change has no parameter but `dry_run` and those `known`.
+def check_parameters(names: Iterable[str], known: frozenset[str] = CHANGE_PARAMETERS) -> None:
+    """See that a call has no parameter but those `known`, and none of them twice.
 
-    One that is misspelt must not be passed over: the change would be made, and not tried.
+    One that is misspelt must not be passed over: a change would be made, and not tried.
 
     Raises:
         InvalidRequest: it has.
 
     """
-    expected = known | {"dry_run"}
+    seen: set[str] = set()
     for name in names:
-        if name not in expected:
+        if name not in known:
             raise InvalidRequest(
-                f"'{name[:64]}' is no parameter of this call; {', '.join(sorted(expected))}"
+                f"'{name[:64]}' is no parameter of this call; {', '.join(sorted(known))}"
             )
+        if name in seen:
+            raise InvalidRequest(f"{name}: expected it once, got it twice")
+        seen.add(name)
 
 
 def read_limit(value: str | None, name: str, default: int) -> int:
@@ -159,11 +167,11 @@ def _members(name: str, body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         raise InvalidRequest("the body must be a JSON object, or empty") from None
     if not isinstance(value, dict):
-        raise InvalidRequest(f"the body must be a JSON object, got {type(value).__name__}")
+        raise InvalidRequest(f"the body must be a JSON object, got {_shown(value)}")
     for member in value.keys() - _MEMBERS[name]:
         close = difflib.get_close_matches(member, sorted(_MEMBERS[name]), n=1)
         meant = f"did you mean {close[0]}?" if close else ", ".join(sorted(_MEMBERS[name]))
-        raise InvalidRequest(f"'{member[:64]}' is no member of a {name} call; {meant}")
+        raise InvalidRequest(f"'{member[:64]}' is no member of the call '{name}'; {meant}")
     return value
 
 
@@ -171,6 +179,7 @@ def _action(name: str, members: Mapping[str, Any]) -> Action:
     version = _version(members)
     match name:
         case "shadow" if _flag(members, "stop"):
+            _check_alone("stop", members, ("sample_bp",))
             return Action(Verb.STOP_SHADOW, version)
         case "shadow":
             share = members.get("sample_bp", ALL_BP)
@@ -188,14 +197,22 @@ def _canary(members: Mapping[str, Any], version: str | None) -> Action:
     if stops and goes_on:
         raise InvalidRequest("stop, next: expected one of them, got both")
     if stops or goes_on:
+        _check_alone("stop" if stops else "next", members, ("version", "steps", "needs_approval"))
         return Action(Verb.STOP_CANARY if stops else Verb.NEXT_STEP)
     steps = members.get("steps", [])
     if not isinstance(steps, list):
-        raise InvalidRequest(f"steps: expected a list of weights, got {str(steps)[:50]}")
+        raise InvalidRequest(f"steps: expected a list of weights, got {_shown(steps)}")
     if "steps" in members:
         check_steps(steps)
     needs_approval = _flag(members, "needs_approval")
     return Action(Verb.START_CANARY, version, steps=tuple(steps), needs_approval=needs_approval)
+
+
+def _check_alone(name: str, members: Mapping[str, Any], others: Iterable[str]) -> None:
+    """See that a call which ends or goes on does not say how to begin."""
+    for other in others:
+        if other in members:
+            raise InvalidRequest(f"{name}, {other}: expected one of them, got both")
 
 
 def _version(members: Mapping[str, Any]) -> str | None:
@@ -203,21 +220,26 @@ def _version(members: Mapping[str, Any]) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not re.fullmatch("[0-9]{1,19}", str(value)):
-        raise InvalidRequest(f"version: expected the number of a version, got {str(value)[:50]}")
+        raise InvalidRequest(f"version: expected the number of a version, got {_shown(value)}")
     return str(value)
 
 
 def _flag(members: Mapping[str, Any], name: str) -> bool:
     value = members.get(name, False)
     if not isinstance(value, bool):
-        raise InvalidRequest(f"{name}: expected true or false, got {str(value)[:50]}")
+        raise InvalidRequest(f"{name}: expected true or false, got {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    """Return a caller's value in the words of JSON, cut."""
+    return value[:50] if isinstance(value, str) else orjson.dumps(value).decode()[:50]
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:
     value = members.get(name, "")
     if not isinstance(value, str):
-        raise InvalidRequest(f"{name}: expected a text, got {str(value)[:50]}")
+        raise InvalidRequest(f"{name}: expected a text, got {_shown(value)}")
     return value
 
 

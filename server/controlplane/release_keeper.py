@@ -174,6 +174,15 @@ class ReleaseKeeper:
         """
         return await self._store.run(_history(model, limit, before_seq))
 
+    async def first(self, model: str) -> "Entry | None":
+        """Return the oldest change of a model that is in the audit, None if there is none.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+
+        """
+        return await self._store.run(_first(model))
+
     async def verify(self) -> "Problem | None":
         """Return the first fault of the audit, None if there is none.
 
@@ -235,6 +244,15 @@ def _history(
         from server.store import audit
 
         return audit.history(connection, model, limit, before_seq)
+
+    return work
+
+
+def _first(model: str) -> "Callable[[Connection], Entry | None]":
+    def work(connection: "Connection") -> "Entry | None":
+        from server.store import audit
+
+        return audit.first(connection, model)
 
     return work
 

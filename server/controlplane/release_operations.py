@@ -133,6 +133,11 @@ class ReleaseOperations:
             problem = await self._keeper.verify()
             answer["is_sound"] = problem is None
             answer["problem"] = asdict(problem) if problem is not None else None
+            first = await self._keeper.first(model)
+            answer["begins"] = first and {
+                "at_seconds": first.at_seconds,
+                "generation": first.from_generation,
+            }
         return answer
 
     def samples(self, model: str, version: str | None) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def judge_canary(evidence: CanaryEvidence, settings: GateSettings) -> Report:
     alpha = ALPHA_FAIL / (len(harms) + is_held_to_weight or 1)
     readings = [_judge_harm(harm, evidence, settings.min_pairs, alpha) for harm in harms]
     if "canary_faults" not in settings.off:
-        lost, total = {"workers lost": evidence.lost_workers}, evidence.canary.total
+        words = "worker lost" if evidence.lost_workers == 1 else "workers lost"
+        lost, total = {words: evidence.lost_workers}, evidence.canary.total
         readings.append(judge_faults("canary_faults", lost, total, settings.min_pairs, "requests"))
     if is_held_to_weight:
         readings.append(_sample_ratio(evidence, alpha))

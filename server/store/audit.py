@@ -96,6 +96,16 @@ def history(
     return [_entry(row) for row in connection.execute(query)]
 
 
+def first(connection: Connection, model: str) -> Entry | None:
+    """Return the oldest entry of a model, None if there is none.
+
+    One that does not follow generation 0 says that the store was made anew after it.
+    """
+    query = select(AUDIT).where(AUDIT.c.model == model).order_by(AUDIT.c.seq).limit(1)
+    row = connection.execute(query).first()
+    return _entry(row) if row is not None else None
+
+
 def is_sound(row: Row[Any]) -> bool:
     """Say whether a row of the audit, by itself, is what was written."""
     return bool(row.hash == _hash(row._asdict()))

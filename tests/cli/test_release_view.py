@@ -118,8 +118,15 @@ def test_a_history_says_whether_it_is_sound() -> None:
     """Also when an entry is so broken that there is nothing to read in it."""
     sound = {**HISTORY, "is_sound": True, "problem": None, "unwritten_changes": 1}
     assert lines(history_view(sound))[-2:] == [
-        "not in the store yet: 1 changes",
+        "not in the store yet: 1 change",
         "the audit is sound",
+    ]
+    begins = {"at_seconds": 1_790_000_000.0, "generation": 0}
+    assert lines(history_view({**sound, "begins": begins}))[-1] == "the audit is sound"
+    late = lines(history_view({**sound, "begins": {**begins, "generation": 8}}))
+    assert late[-2:] == [
+        "it begins at generation 8, 2026-09-21 14:13:20 UTC: what was before is not in",
+        "this store",
     ]
 
     entry = {**HISTORY["entries"][0], "after": "no route"}

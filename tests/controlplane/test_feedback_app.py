@@ -76,10 +76,11 @@ def test_each_item_is_answered(tmp_path: Path) -> None:
         (b"{", 400, "bad_json"),
         (b"{}", 400, "invalid_request"),
         (b'"x"', 400, "invalid_request"),
+        (b'{"items": [], "x": 1}', 400, "invalid_request"),
         (orjson.dumps([0] * (MAX_ITEMS + 1)), 400, "invalid_request"),
         (b" " * (MAX_FEEDBACK_BYTES + 1), 413, "payload_too_large"),
     ],
-    ids=["half", "no items", "text", "too many", "too long"],
+    ids=["half", "no items", "text", "more", "too many", "too long"],
 )
 def test_a_call_that_cannot_be_read_is_refused(
     tmp_path: Path, body: bytes, status: int, code: str

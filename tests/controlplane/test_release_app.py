@@ -70,6 +70,7 @@ def test_a_change_is_answered_when_workers_have_it(repository: Path) -> None:
         entry = history["entries"][0]
         assert (entry["actor"], entry["request_id"], entry["seq"]) == ("Zoë", "r1", 2)
         assert (history["is_sound"], history["problem"]) == (True, None)
+        assert history["begins"]["generation"] == 0
         older = (await client.get("/history?before=2")).json()["entries"]
         assert [one["seq"] for one in older] == [1]
 
@@ -166,6 +167,11 @@ def test_a_parameter_that_is_not_known_changes_nothing(repository: Path) -> None
             400,
             f"{words[:-7]}actor, dry_run, reason, version",
         )
+        twice = await client.post("/promote?dry_run=1&dry_run=0", json={"version": "1"})
+        assert twice.json()["error"] == "dry_run: expected it once, got it twice"
+        for path in ("/history?limits=1", "/mismatches?verson=1"):
+            asked = await client.get(path)
+            assert (asked.status_code, asked.json()["code"]) == (400, "invalid_request")
         assert (await client.get(RELEASE)).json()["generation"] == 1
 
     play(repository, scenario)

@@ -97,6 +97,8 @@ def test_lost_workers_are_held_against_the_canary() -> None:
     for lost, verdict in ((0, Verdict.PASS), (1, Verdict.INCONCLUSIVE), (3, Verdict.FAIL)):
         evidence.lost_workers = lost
         assert judge_canary(evidence, SETTINGS).verdict is verdict
+    evidence.lost_workers = 1
+    assert reading(evidence, "canary_faults").reason == "1 worker lost"
 
 
 def test_gates_that_are_off_or_do_not_apply_are_left_out() -> None:
