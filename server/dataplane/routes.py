@@ -121,7 +121,7 @@ class RouteTable:
         Raises:
             ModelNotFound, VersionNotFound: nobody goes by that name.
             ModelLoading: it is on its way.
-            ModelUnavailable: it could not be loaded.
+            ModelUnavailable: it could not be loaded, or was taken out.
 
         """
         route = self.models.get(model)
@@ -145,7 +145,7 @@ def _reason(model: str, version: str | None, route: ModelRoute) -> TidegateError
     subject = f"model '{model}'" + (f" version {version}" if version else "")
     if loading:
         return ModelLoading(f"{subject} is loading")
-    return ModelUnavailable(f"{subject} could not be loaded; the control port says why")
+    return ModelUnavailable(f"{subject} cannot be served; the control port says why")
 
 
 class Routes:

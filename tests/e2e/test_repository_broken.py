@@ -35,7 +35,7 @@ def test_broken_models_do_not_keep_the_others_from_starting(shop: Workshop) -> N
         assert row["fix"]
         refused = shop.gateway.infer(name, ROW)
         assert (refused.status, refused.json["code"]) == (503, "model_unavailable")
-        assert "could not be loaded; the control port says why" in refused.json["error"]
+        assert "cannot be served; the control port says why" in refused.json["error"]
 
 
 def test_folders_that_are_no_models_are_named(shop: Workshop) -> None:
