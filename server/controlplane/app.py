@@ -23,6 +23,7 @@ from server.controlplane.operations import Operations, ready_filter
 from server.controlplane.page import render
 from server.errors import InvalidRequest, ModelUnavailable, VersionNotFound
 from server.http_app import RoleRoute, json_response, read_body, route, starlette_app
+from server.openapi.document import document
 from server.protocol import metadata
 
 MAX_BODY_BYTES = 1 << 20
@@ -142,6 +143,10 @@ class ControlApp:
         model = self._operations.find(request.path_params["model"])
         return json_response(await self._monitor.report(model, request.query_params.get("version")))
 
+    async def openapi(self, _: Request) -> Response:
+        """Describe both ports in OpenAPI's form."""
+        return json_response(document())
+
     async def metrics(self, request: Request) -> Response:
         """Return all metrics."""
         families = self._collect()
@@ -184,6 +189,7 @@ def build_app(
         route(repository + "/unload", app.unload, Role.OPERATE, methods=["POST"]),
         route("/v1/models/{model}/drift", app.drift, Role.READ_METRICS),
         route("/metrics", app.metrics, Role.READ_METRICS),
+        route("/openapi.json", app.openapi, Role.READ_METRICS),
         *others,
     ]
     for prefix in (model, version):
