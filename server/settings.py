@@ -145,6 +145,10 @@ class Settings(ModelSettings):
     """Connections per worker; beyond it, new ones get 503, except for health, and are closed."""
     max_connections_per_address: int = Field(0, ge=0)
     """Connections per worker from one client address; 0 sets no limit but the one of all."""
+    quota_requests_per_second: float = Field(0.0, ge=0)
+    """Inferences a second that one caller may ask of a worker; beyond it, 429. 0 sets no limit."""
+    quota_burst: int = Field(100, ge=1)
+    """Inferences that a caller may ask at once, when it has asked for fewer before."""
     max_header_bytes: int = Field(32 * KIB, ge=1 * KIB)
     """Bytes of request line and header fields; beyond it, 431."""
     max_headers: int = Field(100, ge=8)
@@ -189,6 +193,8 @@ class Settings(ModelSettings):
     """After SIGTERM: time to go on accepting while not ready. In Kubernetes 5 unless set."""
     drain_timeout_seconds: float = Field(25.0, ge=0)
     """After that: time to finish requests before they are cut off."""
+    worker_memory_bytes: int = Field(0, ge=0)
+    """Memory that a worker may take; beyond it, another one takes its place. 0 sets no limit."""
     stuck_seconds: float = Field(30.0, gt=0)
     """A process whose event loop does not turn for this long is killed and replaced."""
     max_version_faults: int = Field(3, ge=0)

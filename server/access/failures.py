@@ -5,7 +5,7 @@ with 401 and the others with 429. A good key is never refused for the failures o
 same address, which may be a proxy's. Is told the time.
 """
 
-import ipaddress
+from server.access.addresses import group as group_of
 
 BURST = 10
 PER_SECOND = 1.0
@@ -25,11 +25,11 @@ class Failures:
 
     def is_over(self, address: str, now_seconds: float) -> bool:
         """Whether another failure of this address would be one too many."""
-        return self._have(_group(address), now_seconds) < 1
+        return self._have(group_of(address), now_seconds) < 1
 
     def note(self, address: str, now_seconds: float) -> bool:
         """Count a failure; return whether it is one too many."""
-        group = _group(address)
+        group = group_of(address)
         have = self._have(group, now_seconds)
         is_over = have < 1
         self._left.pop(group, None)  # The last to fail stands last.
@@ -41,16 +41,3 @@ class Failures:
     def _have(self, group: str, now_seconds: float) -> float:
         have, since = self._left.get(group, (float(BURST), now_seconds))
         return min(float(BURST), have + max(0.0, now_seconds - since) * PER_SECOND)
-
-
-def _group(address: str) -> str:
-    """Return what counts as one address: of IPv6 the network of a host, who has all of it."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.access.gate import Gate
+from server.access.quotas import caller_of
 from server.access.roles import Role
 from server.dataplane.call import CLIENT_GONE, Call
 from server.dataplane.plane import Plane
@@ -25,7 +26,15 @@ from server.dataplane.routes import ModelRoute
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.errors import ModelNotFound, NotFound, TidegateError
-from server.http_app import RoleRoute, json_response, respond, route, starlette_app
+from server.http_app import (
+    RoleRoute,
+    json_response,
+    peer_of,
+    principal_of,
+    respond,
+    route,
+    starlette_app,
+)
 from server.protocol import compression, metadata, request_headers, v1
 from server.protocol.answers import BatchOutputs, InferAnswer
 from server.protocol.contract import Contract
@@ -40,11 +49,16 @@ Ask = Callable[[dict[str, Any]], Awaitable[Any]]
 class WaitingCall(Call):
     """An inference whose caller is a coroutine."""
 
-    __slots__ = ("future",)
+    __slots__ = ("_request", "future")
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__()
+        self._request = request
         self.future: asyncio.Future[InferAnswer] = asyncio.get_running_loop().create_future()
+
+    def caller(self) -> str:
+        """Return who asks, as quotas count."""
+        return caller_of(principal_of(self._request), peer_of(self._request.scope).address)
 
     def answered(self, answer: InferAnswer | Exception) -> None:
         """Wake the coroutine."""
@@ -177,14 +191,14 @@ class DataApp:
 
     async def infer(self, request: Request) -> Response:
         """Infer in the V2 protocol, where the hot path does not."""
-        call = WaitingCall()
+        call = WaitingCall(request)
         target, headers, body = await self._read(request)
         self._plane.predictor.submit(call, target, body, headers, began=request.scope.get("began"))
         return await self._answer(request, call)
 
     async def predict(self, request: Request) -> Response:
         """Infer in the V1 protocol."""
-        call = V1Call()
+        call = V1Call(request)
         target, headers, body = await self._read(request)
         self._plane.predictor.submit(
             call, target, body, headers, call.decode, request.scope.get("began")

@@ -66,6 +66,10 @@ class Call(ABC):
     def __init__(self) -> None:
         self.is_gone = False
 
+    def caller(self) -> str:
+        """Return who asks, as quotas count."""
+        return ""
+
     def prediction_id(self, tag: str) -> str:
         """Return the id by which its caller can speak of its rows later."""
         return self.headers.prediction_id or prediction_id(self.number, tag)

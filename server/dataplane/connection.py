@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from server.access.principals import Principal
+from server.access.quotas import caller_of
 from server.access.roles import Role
 from server.dataplane.exchanges import HotExchange
 from server.dataplane.plane import Plane
@@ -68,6 +69,10 @@ class DataConnection(Connection):
                 exchange.answered(error)
                 return
         plane.predictor.submit(exchange, target, bytes(reader.body), headers, began=began)
+
+    def caller(self) -> str:
+        """Return who sent the last head, as quotas count."""
+        return caller_of(self._principal, self.peer.address)
 
     def _may_ask(self, exchange: HotExchange, target: Target) -> bool:
         """Let an inference in, or answer why not; a head like the last one is the same caller."""

@@ -36,6 +36,10 @@ class HotExchange(Call):
         """Nobody waits for the answer any more: what has not begun is not run."""
         self.is_gone = True
 
+    def caller(self) -> str:
+        """Return who asks: the connection knows."""
+        return self.connection.caller()
+
     def answered_json(self, body: bytes) -> None:
         """Write an answer that is all JSON: for most requests, a join of ready parts."""
         connection = self.connection

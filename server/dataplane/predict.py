@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import structlog
 
+from server.access.quotas import Quotas
 from server.dataplane.batch_columns import OK, OWN_ID
 from server.dataplane.call import Call
 from server.dataplane.left import Left
@@ -22,7 +23,6 @@ from server.dataplane.proving import Probe
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.engine.admission import Budget
-from server.engine.batcher import Batcher
 from server.engine.running import FinishedBatch
 from server.errors import (
     DeadlineQueue,
@@ -30,6 +30,7 @@ from server.errors import (
     Overloaded,
     PayloadTooLarge,
     QueueFull,
+    QuotaExceeded,
     TidegateError,
 )
 from server.protocol import deadlines, priorities, v2
@@ -60,6 +61,9 @@ class Predictor:
         self._held_bytes: defaultdict[str, int] = defaultdict(int)
         """What the requests of each model hold of the budget."""
         self._refused = 0
+        self._quotas: Quotas | None = None
+        if settings.quota_requests_per_second:
+            self._quotas = Quotas(settings.quota_requests_per_second, settings.quota_burst)
         self._numbering = Numbering()
 
     def submit(
@@ -86,8 +90,12 @@ class Predictor:
             call.marks |= OWN_ID
         call.body_bytes = size
         batcher = served.batcher
-        if began is not None or batcher.queued_rows >= batcher.room.rows[headers.priority]:
-            refusal = self._refusal_unread(batcher, body, headers, now - (began or now))
+        if (
+            began is not None
+            or self._quotas is not None
+            or batcher.queued_rows >= batcher.room.rows[headers.priority]
+        ):
+            refusal = self._refusal_unread(call, body, now, began or now)
             if refusal is not None:
                 self._refuse(call, refusal)
                 return
@@ -134,16 +142,20 @@ class Predictor:
         )
 
     def _refusal_unread(
-        self, batcher: Batcher, body: bytes, headers: InferHeaders, late_seconds: float
+        self, call: Call, body: bytes, now: float, since: float
     ) -> TidegateError | None:
-        """Say why a request is not even read: there is no room in the queue, or no time left."""
+        """Say why a request is not even read: over its quota, no room in the queue, no time."""
+        batcher, headers = call.served.batcher, call.headers
+        wait = 0 if self._quotas is None else self._quotas.take(call.caller(), now)
+        if wait:
+            return QuotaExceeded("the caller asks more often than it may", retry_after_seconds=wait)
         if (
             batcher.queued_rows >= batcher.room.rows[headers.priority]
             # What its body says of its priority is known when it has been read.
             and body.find(priorities.IN_BODY, 0, headers.json_length) < 0
         ):
             return overloaded(headers.priority)
-        if late_seconds > self._timeout(None, headers):
+        if now - since > self._timeout(None, headers):
             return DeadlineQueue("the deadline passed before all of the request had come")
         return None
 
@@ -168,7 +180,7 @@ class Predictor:
     def _refuse(self, call: Call, error: Exception) -> None:
         served = call.served
         if isinstance(error, TidegateError):
-            if error.shed_reason is not None:
+            if error.shed_reason is not None and not isinstance(error, QuotaExceeded):
                 # Those who come back must not all do so at once.
                 self._refused = self._refused % _MAX_RETRY_AFTER_SECONDS + 1
                 error.retry_after_seconds = self._refused

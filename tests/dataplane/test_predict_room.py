@@ -11,10 +11,17 @@ from server.errors import MemoryBudget, Overloaded
 from server.protocol.answers import InferAnswer
 from server.protocol.priorities import HIGH, LOW, NORMAL
 from server.protocol.request_headers import InferHeaders
-from tests.dataplane.conftest import PlanOf
-from tests.support.asking import ask, check_nothing_left, check_serving, data_of, infer_body
+from tests.dataplane.conftest import PlanOf, StartWorker
+from tests.support.asking import (
+    ask,
+    check_nothing_left,
+    check_serving,
+    data_of,
+    error_of,
+    infer_body,
+)
 from tests.support.dataplane import InProcessWorker
-from tests.support.raw import post
+from tests.support.raw import get, post
 
 ROW = [[1.0, 2.0, 3.0]]
 MEBIBYTE = 1 << 20
@@ -135,3 +142,26 @@ def test_one_model_leaves_bytes_for_another(held: InProcessWorker) -> None:
     assert held.worker.plane.budget.used < MEBIBYTE * 0.81
     check_serving(held)
     let_go(held, 4)
+
+
+def test_a_caller_over_its_quota_is_told_when_to_come_back(
+    start_worker: StartWorker, plan_of: PlanOf
+) -> None:
+    """Whichever way it asks, the same bucket counts; health and metadata are not inferences."""
+    v1 = b'{"instances": [[1, 2, 3]]}'
+    requests = [
+        post("/v2/models/affine/infer", infer_body(ROW)),
+        post("/v2/models/affine/infer?cold", infer_body(ROW)),
+        post("/v1/models/affine:predict", v1),
+    ]
+    limits = {"quota_requests_per_second": 0.01, "quota_burst": 3}
+    with start_worker({"affine": plan_of("affine")}, **limits) as worker:
+        assert [ask(worker, request).status for request in requests] == [200] * 3
+        for request in requests:
+            answer = ask(worker, request)
+            assert error_of(answer) == (429, "quota_exceeded")
+            assert answer.header("x-shed-reason") == "quota"
+            assert 90 < int(answer.header("retry-after") or 0) <= 100
+        assert ask(worker, get("/v2/health/live")).status == 200
+        assert ask(worker, get("/v2/models/affine")).status == 200
+        check_nothing_left(worker)
