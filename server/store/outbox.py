@@ -17,6 +17,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from server.store.schema import OUTBOX
 
+LONGEST_WAIT_SECONDS = 30 * 3600.0
+"""No event is put off for longer (`monitoring/notifier.py`)."""
+
 
 class Outcome(StrEnum):
     """What has become of an event."""
@@ -57,10 +60,16 @@ def put(connection: Connection, event_id: str, dedupe_key: str, body: bytes, now
 
 
 def due(connection: Connection, now: float, limit: int = 100) -> list[Outgoing]:
-    """Return the events that should be sent now, those that have waited longest first."""
+    """Return the events that should be sent now, those that have waited longest first.
+
+    Nothing waits longer than LONGEST_WAIT_SECONDS: what is due later than that was put off by a
+    clock which has been set back since.
+    """
+    is_due = OUTBOX.c.next_try_seconds <= now
+    is_lost = OUTBOX.c.next_try_seconds > now + LONGEST_WAIT_SECONDS
     query = (
         select(OUTBOX)
-        .where(OUTBOX.c.next_try_seconds <= now)
+        .where(is_due | is_lost)
         .order_by(OUTBOX.c.next_try_seconds, OUTBOX.c.event_id)
         .limit(limit)
     )
