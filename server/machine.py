@@ -140,12 +140,12 @@ def give_way() -> None:
 
 
 def waited_seconds(thread: int) -> float:
-    """Return how long a thread of this process, by its native id, wanted to run and could not.
+    """Return how long a thread, by its native id, wanted to run and could not.
 
-    0 where the system does not say.
+    The id of a process is that of its main thread. 0 where the system does not say.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
-        path = Path(f"/proc/self/task/{thread}/schedstat")
+        path = Path(f"/proc/{thread}/schedstat")
         return int(path.read_text(encoding="ascii").split()[1]) / 1e9
     return 0.0
 

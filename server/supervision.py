@@ -38,8 +38,18 @@ def was_paused(last_turn: float, now: float) -> bool:
     return now - last_turn > PAUSE_SECONDS
 
 
-def is_stuck(started: float, last_beat: float | None, stuck_seconds: float, now: float) -> bool:
-    """Say whether a living child's event loop has stopped turning."""
+def is_stuck(
+    started: float,
+    last_beat: float | None,
+    stuck_seconds: float,
+    now: float,
+    starved_seconds: float = 0.0,
+) -> bool:
+    """Say whether a living child's event loop has stopped turning.
+
+    For `starved_seconds` of its silence it would have run, but the machine had others to run: a
+    child that is replaced for that has to start anew, on a machine that is busier than before.
+    """
     if last_beat is None:
-        return now - started > max(START_SECONDS, stuck_seconds)
-    return now - last_beat > stuck_seconds
+        return now - started - starved_seconds > max(START_SECONDS, stuck_seconds)
+    return now - last_beat - starved_seconds > stuck_seconds

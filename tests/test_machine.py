@@ -141,11 +141,12 @@ def test_a_process_that_gives_way_runs_last_and_goes_first() -> None:
 
 
 def test_the_time_that_a_thread_was_not_let_run_only_grows() -> None:
-    """The system counts it for each thread; of one that is not there, nothing is said."""
+    """The system counts it for each thread of any process; of one that is not there, nothing."""
     before = machine.waited_seconds(os.getpid())
     sum(range(10_000))
 
     assert 0.0 <= before <= machine.waited_seconds(os.getpid())
+    assert machine.waited_seconds(os.getppid()) > 0.0
     assert machine.waited_seconds(2**22 + 1) == 0.0
 
 

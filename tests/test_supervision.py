@@ -68,6 +68,15 @@ def test_a_loop_that_does_not_turn_is_stuck(last_beat: float, now: float, expect
     assert is_stuck(50.0, last_beat, 30.0, now) is expected
 
 
+@pytest.mark.parametrize("last_beat", [100.0, None], ids=["beating", "starting"])
+def test_a_child_that_was_not_let_run_is_not_stuck(last_beat: float | None) -> None:
+    """What the machine gave to others is not its silence; what it had for itself still is."""
+    limit = max(START_SECONDS, 30.0) if last_beat is None else 30.0
+
+    assert is_stuck(100.0, last_beat, 30.0, 1000.0, 900.0 - limit - 0.1)
+    assert not is_stuck(100.0, last_beat, 30.0, 1000.0, 900.0 - limit)
+
+
 def test_a_starting_child_has_time_for_its_first_heartbeat() -> None:
     """Imports and models take longer than a turn of a loop; a long limit counts here as well."""
     assert not is_stuck(0.0, None, 1.0, START_SECONDS)
