@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import (
+    access,
     bench_models,
     capture,
     feedback,
@@ -44,6 +45,9 @@ def main() -> None:
     tested = commands.add_parser("overload", help="up to ten times what a model can take")
     overload.add_options(tested)
     tested.set_defaults(run=overload.run)
+    tested = commands.add_parser("access", help="what keys cost")
+    access.add_options(tested)
+    tested.set_defaults(run=access.run)
     hostile.add_options(commands)
     tested = commands.add_parser("soak", help="whether anything grows in a long mixed run")
     soak.add_options(tested)

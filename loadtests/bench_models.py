@@ -5,7 +5,8 @@ Built in a scratch folder from fixed seeds; nothing here is served to anybody el
 
 import itertools
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class Workload:
     input_name: str
     rows: NDArray[np.float32]
     is_binary: bool
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More headers of the request, such as a key."""
 
     def body(self) -> tuple[bytes, dict[str, str]]:
         """Return the request's body and headers."""
@@ -34,7 +37,7 @@ class Workload:
         if not self.is_binary:
             data = [round(float(value), 6) for value in self.rows.ravel()]
             body = orjson.dumps({"inputs": [{**tensor, "data": data}]})
-            return body, {"Content-Type": "application/json"}
+            return body, {"Content-Type": "application/json", **self.headers}
         parameters = {"binary_data_size": self.rows.nbytes}
         head = orjson.dumps(
             {
@@ -45,6 +48,7 @@ class Workload:
         headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(head)),
+            **self.headers,
         }
         return head + self.rows.tobytes(), headers
 
