@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from server import machine
 from server.engine.recorder import MEMORY_BYTES
+from server.supervision import is_stuck
 from server.wire import channel
 from server.wire.channel import Charter
 
@@ -39,6 +40,8 @@ class Child:
     received: bytearray = field(default_factory=bytearray)
     started: float = 0.0
     last_beat: float | None = None
+    starved_seconds: float = 0.0
+    """How long it had waited for a core, when it last beat."""
     aborted: float | None = None
     """When it was told to end, because it was stuck or is not wanted any more."""
     ends: list[float] = field(default_factory=list)
@@ -52,6 +55,21 @@ class Child:
     """Lines that it has not been told yet."""
     sent: int = 0
     """Bytes of the first of them that are on their way."""
+
+    def beat(self, now: float) -> None:
+        """Note that it has shown that its loop turns."""
+        self.last_beat, self.starved_seconds = now, self._starved_seconds()
+
+    def is_stuck(self, stuck_seconds: float, now: float) -> bool:
+        """Say whether its loop has stopped turning, though the machine would have let it run."""
+        if not is_stuck(self.started, self.last_beat, stuck_seconds, now):
+            return False
+        before = 0.0 if self.last_beat is None else self.starved_seconds
+        starved = self._starved_seconds() - before
+        return is_stuck(self.started, self.last_beat, stuck_seconds, now, starved)
+
+    def _starved_seconds(self) -> float:
+        return machine.waited_seconds(self.process.pid) if self.process is not None else 0.0
 
     def forgive(self, now: float) -> None:
         """Count its silence from now on only."""

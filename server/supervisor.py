@@ -24,7 +24,7 @@ from server.machine import how_it_ended, new_memory
 from server.postmortem import Postmortem, examine
 from server.settings import Settings
 from server.spawning import Child, exit_code, has_ended, send_signal, spawn
-from server.supervision import is_stuck, restart_at, was_paused
+from server.supervision import restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
 
@@ -235,7 +235,7 @@ class Supervisor:
         if not piece:
             self._unlink(child)
             return
-        child.last_beat = time.monotonic()
+        child.beat(time.monotonic())
         child.received += piece
         while (end := child.received.find(b"\n")) >= 0:
             line = bytes(child.received[:end])
@@ -257,7 +257,7 @@ class Supervisor:
         if child.aborted is not None:
             if now - child.aborted > _ABORT_PATIENCE_SECONDS:
                 send_signal(child, signal.SIGKILL)
-        elif is_stuck(child.started, child.last_beat, self.settings.stuck_seconds, now):
+        elif child.is_stuck(self.settings.stuck_seconds, now):
             log.error("stuck", child=child.name)
             child.aborted = now
             send_signal(child, signal.SIGABRT)

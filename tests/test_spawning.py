@@ -3,15 +3,19 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import orjson
 import pytest
 
+from server import machine
 from server.engine.recorder import MEMORY_BYTES
 from server.machine import new_memory
 from server.settings import Settings
 from server.spawning import MAX_UNSENT, Child, exit_code, has_ended, send_signal, spawn
+from server.supervision import START_SECONDS
 from server.wire.channel import Charter
 
 PROGRAM = "tests.support.child_program"
@@ -106,3 +110,27 @@ def test_memory_is_empty_for_every_process() -> None:
         process.wait()
         link.close()
         os.close(memory)
+
+
+@pytest.mark.parametrize("has_beaten", [True, False])
+def test_what_a_child_waited_for_a_core_is_not_its_silence(
+    monkeypatch: pytest.MonkeyPatch, has_beaten: bool
+) -> None:
+    """Only what it has waited since it last beat, or was started, is taken off."""
+    told = {"waited": 0.0}
+    monkeypatch.setattr(machine, "waited_seconds", lambda _: told["waited"])
+    one, limit = child(), START_SECONDS
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as one.process:
+        one.started = 100.0
+        if has_beaten:
+            told["waited"] = 50.0
+            one.beat(100.0)
+        before = told["waited"]
+
+        assert not one.is_stuck(limit, 100.0 + limit)
+        assert one.is_stuck(limit, 110.0 + limit)
+        told["waited"] = before + 9.0
+        assert one.is_stuck(limit, 110.0 + limit)
+        told["waited"] = before + 10.0
+        assert not one.is_stuck(limit, 110.0 + limit)
+        one.process.communicate(b"\n")
