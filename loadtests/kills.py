@@ -27,6 +27,8 @@ from loadtests.switches import BODY, MANUAL, OFFSETS, audit_of, checking, put_ad
 
 LONGEST = 3.0
 """Delays reach from 0 to this many times what the same change takes when nobody is killed."""
+READY_SECONDS = 3.0
+"""In which a gateway is to be ready again."""
 PATH = "/v2/models/adder/infer"
 
 
@@ -55,9 +57,11 @@ def measure(kills: int) -> str:
         chain = audit_of(scratch / "state-tidegate")
     slow = sorted(found.ready_seconds)
     outcomes = dict(sorted(found.outcomes.items()))
+    in_time = sum(seconds <= READY_SECONDS for seconds in slow)
     return (
-        f"{kills} kills: {outcomes}; wrong: {found.wrong[:3] or 'none'}; "
-        f"first answer of the next gateway after {slow[len(slow) // 2]:.2f} s (median), "
+        f"{kills} kills: {outcomes}; the state was neither the old nor the new one: "
+        f"{found.wrong[:3] or 'never'}; ready again in {READY_SECONDS:g} s: {in_time} of "
+        f"{len(slow)} times; first answer of the next gateway after {slow[len(slow) // 2]:.2f} s (median), "
         f"{slow[-1]:.2f} s (longest); {chain}"
     )
 
