@@ -61,8 +61,8 @@ def measure(kills: int) -> str:
     return (
         f"{kills} kills: {outcomes}; the state was neither the old nor the new one: "
         f"{found.wrong[:3] or 'never'}; ready again in {READY_SECONDS:g} s: {in_time} of "
-        f"{len(slow)} times; first answer of the next gateway after {slow[len(slow) // 2]:.2f} s (median), "
-        f"{slow[-1]:.2f} s (longest); {chain}"
+        f"{len(slow)} times, after {slow[len(slow) // 2]:.2f} s (median), {slow[-1]:.2f} s "
+        f"(longest); {chain}"
     )
 
 
