@@ -56,7 +56,8 @@ def test_a_worker_without_descriptors_goes_on(start: StartGateway, repository: P
 def test_a_crowd_does_not_hide_that_a_worker_is_well(start: StartGateway, repository: Path) -> None:
     """With all connections taken, probes are answered on both ports, and other requests refused."""
     models.put(repository, "a", 1, models.affine())
-    with start(max_connections=8) as gateway, contextlib.ExitStack() as stack:
+    settings = {"max_connections": 8, "header_timeout_seconds": 600}  # The crowd stays.
+    with start(**settings) as gateway, contextlib.ExitStack() as stack:
         crowd(gateway, stack, 8)
 
         def is_full() -> bool:
