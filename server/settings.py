@@ -247,6 +247,8 @@ class Settings(ModelSettings):
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
     """What these posts are signed with; whsec_ and base64, or any text. Empty signs nothing."""
+    webhook_allow_private: Literal["on", "off"] = "off"
+    """Whether the name in webhook_url may lead to an address that is not the internet's."""
 
     @property
     def speaks_tls(self) -> bool:

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "monitor": ("off", "off"),
     "monitor_bin_metrics": ("on", "on"),
     "webhook_url": ("https://hooks.example/t0ken", SecretStr("https://hooks.example/t0ken")),
+    "webhook_allow_private": ("on", "on"),
     "webhook_secret": ("whsec_aGVsbG8=", SecretStr("whsec_aGVsbG8=")),
 }
 

@@ -131,6 +131,7 @@ PURE = (
     "supervision.py",
     "http_app.py",
     "access/addresses.py",
+    "access/addresses.py",
     "access/binding.py",
     "access/browsers.py",
     "access/failures.py",

@@ -1,8 +1,10 @@
 """Post the events of the outbox to the webhook, one after another, until each is delivered.
 
 Decides what counts as delivered (an answer of 200 to 299) and bounds every try in time and bytes.
-Redirects are not followed: the address comes from the settings, and from nobody else. When a
-failed event is tried again is decided in `monitoring/notifier.py`.
+Redirects are not followed: the address comes from the settings, and from nobody else. Its name is
+looked up for each try, and the very addresses that were found fit (`access/addresses.py`) are
+connected to: a name that leads into the networks around us posts nothing.
+When a failed event is tried again is decided in `monitoring/notifier.py`.
 
 A try is noted in the store after its answer. If control ends in between, the event is sent again,
 with the same id; if the store cannot be written, it is sent again when it can.
@@ -14,6 +16,7 @@ Lifetime: `run` is one task for the life of control, if there is a webhook.
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 import time
 from collections import Counter
@@ -22,6 +25,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from server.access.addresses import is_public, is_this_machine
 from server.errors import StoreUnavailable
 from server.monitoring.notifier import (
     CONTENT_TYPE,
@@ -61,6 +65,7 @@ class Notifier:
         """Events that wait to be delivered, as of the last look."""
         self._url = settings.webhook_url.get_secret_value()
         self._secret = settings.webhook_secret.get_secret_value()
+        self._may_be_private = settings.webhook_allow_private == "on"
         self._store = store
         self._woken = asyncio.Event()
         self._delivered: set[str] = set()  # What the store does not know yet.
@@ -158,6 +163,8 @@ class Notifier:
             return Failure(f"its certificate is not trusted: {error.verify_message}")
         except UnicodeError:
             return Failure("there is no such host")
+        except NotPublic:
+            return Failure("its address is not public, and webhook_allow_private is off")
         except OSError as error:
             return Failure(f"no connection: {error.strerror or error}")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
@@ -169,9 +176,7 @@ class Notifier:
     async def _exchange(self, event: "Outgoing") -> tuple[int, dict[str, str]]:
         parts = urlsplit(self._url)
         port = parts.port or (443 if self._tls else 80)
-        reader, writer = await asyncio.open_connection(
-            parts.hostname, port, ssl=self._tls, limit=MAX_HEAD_BYTES
-        )
+        reader, writer = await self._connect(str(parts.hostname), port)
         try:
             headers = {
                 "Host": parts.netloc,
@@ -191,6 +196,28 @@ class Notifier:
                     return status, answered
         finally:
             writer.transport.abort()  # Nothing else is to be read, however much there is.
+
+    async def _connect(
+        self, host: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to one of a host's addresses, having seen that all of them may be posted to."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        if not (self._may_be_private or is_this_machine(host) or all(map(is_public, addresses))):
+            raise NotPublic
+        name = None if self._tls is None else host
+        for address in addresses[:-1]:
+            with contextlib.suppress(ConnectionError):
+                return await asyncio.open_connection(
+                    address, port, ssl=self._tls, server_hostname=name, limit=MAX_HEAD_BYTES
+                )
+        return await asyncio.open_connection(
+            addresses[-1], port, ssl=self._tls, server_hostname=name, limit=MAX_HEAD_BYTES
+        )
+
+
+class NotPublic(Exception):
+    """The webhook's name leads to an address that is not the internet's."""
 
 
 def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
