@@ -2,7 +2,7 @@
 
 Decides what counts as delivered (an answer of 200 to 299) and bounds every try in time and bytes.
 Redirects are not followed: the address comes from the settings, and from nobody else. Its name is
-looked up for each try, and the very addresses that were found fit (`access/addresses.py`) are
+looked up for each try, and the very addresses that were found fit (`access/posting.py`) are
 connected to: a name that leads into the networks around us posts nothing.
 When a failed event is tried again is decided in `monitoring/notifier.py`.
 
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from server.access.addresses import is_public, is_this_machine
+from server.access.posting import is_public, is_this_machine
 from server.errors import StoreUnavailable
 from server.monitoring.notifier import (
     CONTENT_TYPE,
