@@ -7,12 +7,15 @@ model unloaded and loaded again.
 
 import argparse
 import json
+import sys
 import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from loadtests import targets
 from loadtests.control import Control, expect
@@ -57,7 +60,8 @@ def add_options(tested: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure and print."""
+    """Measure and print; what the store logs when it is looked at goes elsewhere."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     seen = measure(options.minutes * 60.0, options.rate, options.workers)
     print(json.dumps(to_json(seen), indent=2) if options.json else table(seen))
 
