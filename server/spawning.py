@@ -49,6 +49,8 @@ class Child:
     restarts: int = 0
     is_wanted: bool = True
     """Whether it shall run; if not, it is told to end."""
+    is_serving: bool = False
+    """Whether it has said that it takes requests."""
     memory: int = -1
     """Descriptor of the memory that the process writes to and that outlives it; -1 for none."""
     unsent: deque[bytes] = field(default_factory=deque)

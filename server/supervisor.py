@@ -9,12 +9,15 @@ Lifetime: from `run` until all children have ended. If it is killed, the kernel 
 """
 
 import contextlib
+import os
 import selectors
 import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -56,6 +59,8 @@ class Supervisor:
         self._on_ready = on_ready
         self._selector = selectors.DefaultSelector()
         self._stops = 0
+        self._leaving: list[Child] = []
+        """Workers that have asked to be replaced: they go on until their successors serve."""
         self._last_turn = time.monotonic()
         # Bound and never listening: it holds the port for the workers, and gives its number.
         self._held = ports.bind(settings.host, settings.port, shared=True)
@@ -108,16 +113,18 @@ class Supervisor:
 
     def _stop(self) -> int:
         """Let workers drain, then let control take their last words and end."""
-        settings = self.settings
-        patience = (
-            settings.drain_delay_seconds + settings.drain_timeout_seconds + _STOP_MARGIN_SECONDS
-        )
-        clean = self._end(self._workers, patience)
+        clean = self._end([*self._workers, *self._leaving], self._drain_patience_seconds)
         self._end([self._shadow], _SHADOW_STOP_SECONDS)
         clean &= self._end([self._control], _CONTROL_STOP_SECONDS)
         self._held.close()
         self._control_listener.close()
         return 0 if clean else _EXIT_CUT_OFF
+
+    @property
+    def _drain_patience_seconds(self) -> float:
+        settings = self.settings
+        drain = settings.drain_delay_seconds + settings.drain_timeout_seconds
+        return drain + _STOP_MARGIN_SECONDS
 
     def _end(self, children: list[Child], patience_seconds: float) -> bool:
         """Ask children to end and wait; kill those that do not. Say whether all ended well."""
@@ -143,22 +150,27 @@ class Supervisor:
         self._forgive_after_pause(now)
         for child in children:
             child.flush()
-            if child.process is None:
-                if may_start and child.is_wanted and now >= child.start_at:
-                    self._start(child, now)
-            elif child.process.poll() is not None:
-                if may_start:
-                    self._ended(child, now)
-            elif child.is_wanted:
-                self._check_beat(child, now)
-            else:
-                self._let_go(child, now)
+            self._look_after(child, now, may_start=may_start)
+        for child in list(self._leaving):
+            self._see_off(child, now)
         for key, _ in self._selector.select(timeout=0.1):
             key.data()
 
+    def _look_after(self, child: Child, now: float, *, may_start: bool) -> None:
+        if child.process is None:
+            if may_start and child.is_wanted and now >= child.start_at:
+                self._start(child, now)
+        elif child.process.poll() is not None:
+            if may_start:
+                self._ended(child, now)
+        elif child.is_wanted:
+            self._check_beat(child, now)
+        else:
+            self._let_go(child, now)
+
     def _forgive_after_pause(self, now: float) -> None:
         if was_paused(self._last_turn, now):
-            for child in self._children:
+            for child in [*self._children, *self._leaving]:
                 child.forgive(now)
         self._last_turn = now
 
@@ -172,6 +184,7 @@ class Supervisor:
             return
         child.process, child.link = process, ours
         child.started, child.last_beat, child.aborted = now, None, None
+        child.is_serving = False
         child.received.clear()
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._read(child))
         log.info("started", child=child.name, pid=process.pid)
@@ -217,6 +230,46 @@ class Supervisor:
             self._control.flush()
         return death
 
+    def _replace(self, child: Child, why: str) -> None:
+        """Start a worker's successor beside it; one at a time, while all others serve.
+
+        Who is not heard asks again.
+        """
+        if self._leaving or not all(worker.is_serving for worker in self._workers):
+            return
+        assert child.link is not None, "it has just been heard"
+        leaving = replace(child, unsent=deque())
+        self._leaving.append(leaving)
+        self._selector.modify(child.link, selectors.EVENT_READ, lambda: self._read(leaving))
+        child.process, child.link, child.received = None, None, bytearray()
+        child.memory = new_memory(child.name)
+        child.start_at = time.monotonic()
+        child.restarts += 1
+        log.warning("replacing", child=child.name, why=why)
+
+    def _has_come(self, child: Child) -> None:
+        """Note that a worker serves, and have the one end that it succeeds."""
+        child.is_serving = True
+        for leaving in self._leaving:
+            if leaving.name == child.name and leaving is not child and leaving.aborted is None:
+                leaving.aborted = time.monotonic()
+                send_signal(leaving, signal.SIGTERM)
+
+    def _see_off(self, child: Child, now: float) -> None:
+        """Forget a replaced worker when it has ended, and kill one that takes too long."""
+        if has_ended(child):
+            death = self._look_into(child, exit_code(child))
+            self._unlink(child)
+            os.close(child.memory)
+            self._leaving.remove(child)
+            running = [f"{one.model}/{one.version}" for one in death.running]
+            how = how_it_ended(exit_code(child))
+            log.warning("replaced", child=child.name, how=how, running=running)
+        elif (
+            child.aborted is not None and now - child.aborted > self._drain_patience_seconds
+        ) or child.is_stuck(self.settings.stuck_seconds, now):
+            send_signal(child, signal.SIGKILL)
+
     def _unlink(self, child: Child) -> None:
         if child.link is not None:
             self._selector.unregister(child.link)
@@ -249,6 +302,10 @@ class Supervisor:
                 self._on_ready(self, report["ready"])
             if "shadow" in report:
                 self._shadow.is_wanted = bool(report["shadow"])
+            if "serving" in report:
+                self._has_come(child)
+            if "replace" in report and any(child is worker for worker in self._workers):
+                self._replace(child, str(report["replace"]))
         except Exception:  # Whatever a child says, and wherever it is printed, all others live on.
             log.exception("report_failed", child=child.name)
 

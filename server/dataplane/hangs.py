@@ -9,7 +9,6 @@ Concurrency: `hung` is called on the event loop, `leave_at_once` on the watchdog
 Lifetime: the worker's.
 """
 
-import asyncio
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -35,8 +34,8 @@ class Hangs:
     def __init__(
         self, worker: int, send: Callable[[Kind, Sequence[bytes | memoryview]], bool]
     ) -> None:
-        self.thread_lost = asyncio.Event()
-        """A model does not stop: only another process gets its thread back."""
+        self.lost_to = ""
+        """The model and version that do not stop: only another process gets the thread back."""
         self._worker = worker
         self._send = send
 
@@ -57,7 +56,7 @@ class Hangs:
             )
             self._send(Kind.FAULT, [fault.encode(message)])
         if hang.is_given_up:
-            self.thread_lost.set()
+            self.lost_to = f"{name.model}/{name.version}"
 
 
 def leave_at_once(label: str) -> None:

@@ -3,8 +3,9 @@
 Decides the order in which a worker starts, drains and ends. It listens when it has carried out a
 first desired state, so a replaced worker never answers "loading" for what others serve.
 
-Lifetime: ends after SIGTERM and a drain (exit code 0, or 3 if requests had to be cut off), or after
-a shorter drain when a model has taken a thread for good (exit code 4).
+Lifetime: ends after SIGTERM and a drain (exit code 0, or 3 if requests had to be cut off; 4 if a
+model has taken a thread for good). One that had better be replaced asks for it, and goes on until
+the supervisor has found a successor.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import structlog
@@ -46,14 +47,21 @@ CONTROL_PATIENCE_SECONDS = 3.0
 """How long a new worker waits for control before it goes on with the last state on disk."""
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
-_HUNG_DRAIN_SECONDS = 1.0
-"""Time for other models' requests before a worker ends that has lost a thread."""
+_GROWTH = 1.25
+"""A worker whose memory is limited may take so much more than it began with, in any case."""
 _LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the worker decides when to stop."""
+
+    on_started: Callable[[], None]
+    """Told when connections are taken."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,6 +105,9 @@ class Worker:
         self._certificates = certificates(self.settings)
         config.ssl = None if self._certificates is None else self._certificates.context
         self._server = _Server(config)
+        self._server.on_started = self._on_serving
+        self._first_bytes = 0
+        """Resident memory when it began to serve."""
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set; return the exit code."""
@@ -137,24 +148,19 @@ class Worker:
         if self.plane.max_connections < self.settings.max_connections:
             log.warning("few_descriptors", max_connections=self.plane.max_connections)
         serving = asyncio.create_task(self._server.serve([_listen(self.settings, self._charter)]))
-        await _first_of(stop, self.plane.hangs.thread_lost)
+        await stop.wait()
         self.plane.is_draining = True
         self._send_status()
-        drain_seconds = self.settings.drain_timeout_seconds
-        if stop.is_set():
-            await asyncio.sleep(self.settings.drain_delay_seconds)
-        else:
-            drain_seconds = min(drain_seconds, _HUNG_DRAIN_SECONDS)
-            self._give_up(only_stuck=True)
+        await asyncio.sleep(self.settings.drain_delay_seconds)
         self._server.should_exit = True
-        await asyncio.wait({serving}, timeout=drain_seconds)
+        await asyncio.wait({serving}, timeout=self.settings.drain_timeout_seconds)
         given_up = 0 if serving.done() else self._give_up()
         await serving
         was_cut_off = given_up + self.plane.predictor.in_flight > 0
         self.telemetry.flush()
         self._send_status()
         await self._link.flush(_FLUSH_SECONDS)
-        if not stop.is_set():
+        if self.plane.hangs.lost_to:
             return EXIT_HUNG
         return _EXIT_CUT_OFF if was_cut_off else 0
 
@@ -194,10 +200,29 @@ class Worker:
             self.plane.is_ready = True
         self._send_status()
 
+    def _on_serving(self) -> None:
+        self._first_bytes = machine.resident_bytes()
+        self._channel.report(serving=True)
+
     async def _send_status_forever(self) -> None:
         while True:
             await asyncio.sleep(STATUS_SECONDS)
             self._send_status()
+            why = self._why_replace()
+            if why and self._server.started:
+                self._give_up(only_stuck=True)
+                self._channel.report(replace=why)
+
+    def _why_replace(self) -> str:
+        """Return why another process had better be here instead; empty if this one is well."""
+        if self.plane.hangs.lost_to:
+            return f"{self.plane.hangs.lost_to} has taken a thread"
+        if self.settings.worker_memory_bytes == 0:
+            return ""
+        # A successor begins with what its models take: below that, no limit can be kept.
+        limit = max(self.settings.worker_memory_bytes, int(_GROWTH * self._first_bytes))
+        size = machine.resident_bytes()
+        return f"it has {size} bytes of memory, more than {limit}" if size > limit else ""
 
     def _send_status(self) -> None:
         loader = self.loader

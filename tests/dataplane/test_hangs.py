@@ -1,6 +1,5 @@
 """What a worker does about versions that hang."""
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from server.wire.frames import Kind
 NAME = VersionName("m", "3", "d1")
 
 
-def told_of(*hangs: Hang) -> tuple[list[fault.Fault], bool]:
-    """Return what control is told of some hangs, and whether the worker has to be replaced."""
+def told_of(*hangs: Hang) -> tuple[list[fault.Fault], str]:
+    """Return what control is told of some hangs, and who has taken a thread for good."""
     sent: list[fault.Fault] = []
 
     def send(kind: Kind, parts: Sequence[bytes | memoryview]) -> bool:
@@ -25,20 +24,17 @@ def told_of(*hangs: Hang) -> tuple[list[fault.Fault], bool]:
         sent.append(fault.decode(b"".join(parts)))
         return True
 
-    async def play() -> bool:
-        desk = Hangs(1, send)
-        for hang in hangs:
-            desk.hung(NAME, hang)
-        return desk.thread_lost.is_set()
-
-    return sent, asyncio.run(play())
+    desk = Hangs(1, send)
+    for hang in hangs:
+        desk.hung(NAME, hang)
+    return sent, desk.lost_to
 
 
 def test_one_hang_is_for_the_log_and_two_in_a_row_are_for_control() -> None:
     """Some input may make a good version hang; one that answers nothing between is not good."""
-    assert told_of(Hang(5.0, 1, is_given_up=False)) == ([], False)
-    faults, is_lost = told_of(Hang(5.04, 2, is_given_up=False))
-    assert not is_lost
+    assert told_of(Hang(5.0, 1, is_given_up=False)) == ([], "")
+    faults, lost_to = told_of(Hang(5.04, 2, is_given_up=False))
+    assert not lost_to
     [one] = faults
     assert (one.model, one.version, one.digest, one.worker) == ("m", "3", "d1", 1)
     assert (one.kind, one.how) == (FaultKind.HANG, "a run did not end in 5.0 s")
@@ -46,8 +42,8 @@ def test_one_hang_is_for_the_log_and_two_in_a_row_are_for_control() -> None:
 
 def test_a_lost_thread_is_told_at_once() -> None:
     """Control hears, and whoever serves hears that another process is needed."""
-    faults, is_lost = told_of(Hang(22.0, 1, is_given_up=True))
-    assert is_lost
+    faults, lost_to = told_of(Hang(22.0, 1, is_given_up=True))
+    assert lost_to == "m/3"
     assert len(faults) == 1
 
 
