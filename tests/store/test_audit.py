@@ -77,6 +77,16 @@ def test_a_history_comes_in_pages(store: Transactions) -> None:
     assert [seq for page in pages for seq in page] == sorted(range(1, ENTRIES, 2), reverse=True)
 
 
+def test_the_oldest_entry_tells_since_when(store: Transactions) -> None:
+    """Of a model that was never changed, there is none."""
+    first = store.run(lambda c: audit.first(c, "digits"), is_durable=False)
+    nobody = store.run(lambda c: audit.first(c, "nobody"), is_durable=False)
+    store.close()
+
+    assert first is not None
+    assert (first.seq, first.from_generation, nobody) == (1, 0, None)
+
+
 def test_what_was_written_is_sound(store: Transactions) -> None:
     """Nothing is found where nothing was done."""
     assert problem_after(store) == ""
