@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import InvalidRequest, ReleaseRefused
+from server.release import faults
 from server.release import transitions as t
 from server.release.candidate import Candidate
 from server.release.route import ReleaseRoute, from_json, to_json
 
 BY_VERSION = ["set_live", "promote", "start_shadow", "start_canary", "stop_shadow", "refuse"]
+BY_VERSION += ["fail"]
 OTHERS = ["rollback", "fall_back", "next_step", "stop_canary"]
-OTHERS += ["approve", "hold", "resume"]
+OTHERS += ["approve", "hold", "resume", "forgive"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class Asked:
 
     def apply(self, route: ReleaseRoute, now: float) -> ReleaseRoute:
         """Return what follows."""
-        change = getattr(t, self.action)
+        change = getattr(faults if self.action in ("fail", "forgive") else t, self.action)
         facts = {
             "candidate": self.candidate,
             "version": self.candidate.version,
             "now_seconds": now,
             "reason": "because",
+            "why": "it crashes",
             "steps": self.steps,
             "sample_bp": self.steps[0],
             "override": self.override,
