@@ -12,6 +12,7 @@ RUN python -m venv /opt/tidegate \
     && /opt/tidegate/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes -r requirements.lock
 COPY server ./server
+COPY models ./models
 RUN /opt/tidegate/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --no-deps --no-build-isolation . \
     && /opt/tidegate/bin/python -m pip uninstall --yes --quiet pip

@@ -7,7 +7,7 @@ COMPUTING := $(addprefix tests/,loadtests monitoring protocol reference statisti
 COMPILE := $(BIN)/python -m compileall -q server
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install serve test explore fix lock clean
+.PHONY: help install serve demo test explore fix lock clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -16,6 +16,9 @@ install: $(VENV)/installed ## Create .venv from requirements.lock; leaves the pr
 
 serve: install ## Serve the example models on 127.0.0.1:8000 (predictions) and :8001 (control)
 	@exec $(BIN)/tidegate serve models
+
+demo: install ## Play example models, traffic, drift and a roll back for three minutes
+	@exec $(BIN)/tidegate demo
 
 test: $(VENV)/installed-dev ## Check style and types, then run every test
 	@.ci/programs

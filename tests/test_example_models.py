@@ -26,6 +26,7 @@ from server.settings import ModelSettings
 MODELS = Path(__file__).parents[1] / "models"
 VERSIONS = {"breast-cancer/1", "breast-cancer/2", "diabetes/1", "diabetes-risk/1", "digits/1"}
 MAX_BYTES = 200_000
+PLAYED = MODELS.parent / "server" / "demo" / "files"
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def real_rows(version: str) -> tuple[Any, Any]:
     return tumours.data.astype(np.float32), labels
 
 
-def run(folder: Path, *inputs: Any) -> dict[str, Any]:
+def run(folder: Path, *inputs: Any, file: str = "model.onnx") -> dict[str, Any]:
     """Run a model; return its outputs by name."""
-    session = Session.open(folder / "model.onnx")
+    session = Session.open(folder / file)
     outputs = session.run(inputs)
     return {
         spec.name: array for spec, array in zip(session.signature.outputs, outputs, strict=True)
@@ -202,3 +203,23 @@ def test_the_two_versions_can_be_told_apart() -> None:
 
     one, two = (run(MODELS / "breast-cancer" / version, rows)["probabilities"] for version in "12")
     assert not np.allclose(one, two, atol=0.01)
+
+
+def test_what_the_demo_plays_is_what_its_script_makes(tmp_path: Path) -> None:
+    """Rows and candidate: nobody has to take them on trust."""
+    done = subprocess.run(
+        [sys.executable, str(MODELS / "demo.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    made, kept = arrays(tmp_path / "rows.npz"), arrays(PLAYED / "rows.npz")
+    assert made.keys() == kept.keys()
+    assert all(np.array_equal(made[name], kept[name]) for name in made)
+    rows = made["breast-cancer/features"]
+    answers = [run(folder, rows, file="candidate.onnx")["label"] for folder in (tmp_path, PLAYED)]
+    assert np.array_equal(*answers)
+    live = run(MODELS / "breast-cancer" / "2", rows)["label"]
+    assert 0.03 < (answers[0] != live).mean() < 0.2

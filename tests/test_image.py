@@ -129,6 +129,7 @@ def free_port() -> int:
 def test_the_steps_of_the_image_give_a_gateway_that_serves(installed: Path, tmp_path: Path) -> None:
     """From the files that are copied, in an environment of its own; its health check says so."""
     assert not list((installed / "bin").glob("pip*"))
+    assert list(installed.glob("lib/*/site-packages/server/demo/files/models/digits/1/model.onnx"))
     with served(installed, tmp_path) as environment:
 
         def is_healthy() -> bool:

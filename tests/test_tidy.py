@@ -26,6 +26,7 @@ LAYERS = [
     "dataplane controlplane shadow",
     "spawning postmortem",
     "supervisor",
+    "demo",
     "cli __main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}

@@ -10,6 +10,7 @@ The commands import what they need when they run, so that `--help` is instant.
 import typer
 
 import server
+from server.cli.demo import demo
 from server.cli.doctor import doctor
 from server.cli.drift import drift
 from server.cli.feedback import feedback_app
@@ -47,6 +48,7 @@ def _root(
 
 
 app.command("serve")(serve_command)
+app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.command("health")(health)
 app.command("drift")(drift)
