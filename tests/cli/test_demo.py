@@ -18,8 +18,7 @@ def free_ports() -> list[str]:
         probes = [stack.enter_context(socket.socket()) for _ in range(2)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        numbers = [str(probe.getsockname()[1]) for probe in probes]
-    return numbers
+        return [str(probe.getsockname()[1]) for probe in probes]
 
 
 def test_the_demo_plays_and_leaves_nothing(
