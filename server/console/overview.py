@@ -52,6 +52,7 @@ class Row:
 
     name: str
     href: str
+    """Of its page; empty if it has none."""
     state: str
     """`ready`, `loading`, `unavailable` or `idle`."""
     state_words: str
@@ -146,12 +147,10 @@ def _state(facts: ModelFacts) -> tuple[str, str]:
 
 
 def _broken(row: Mapping[str, Any]) -> Row:
-    reason = str(row["reason"])
-    state = Light("unknown", words.NOT_KNOWN)
-    href = model_href(str(row["name"]))
-    name = str(row["name"])
-    dash = words.NOT_KNOWN
-    return Row(name, href, "unavailable", reason, dash, Figures(), "", state, (), [reason])
+    """Return the row of a folder that is no model, and so has no page."""
+    name, reason, dash = str(row["name"]), str(row["reason"]), words.NOT_KNOWN
+    state = Light("unknown", "it is not watched")
+    return Row(name, "", "unavailable", reason, dash, Figures(), "", state, (), [reason])
 
 
 def _notices(row: Row) -> list[Notice]:
@@ -163,10 +162,9 @@ def _notices(row: Row) -> list[Notice]:
         for problem in row.problems
         if problem != row.state_words
     ]
-    drift = f"{row.href}/drift"
     if row.light.kind in ("firing", "pending"):
         kind = "bad" if row.light.kind == "firing" else "warn"
-        found.append(Notice(kind, row.name, drift, row.light.words))
+        found.append(Notice(kind, row.name, f"{row.href}/drift", row.light.words))
     found += [
         Notice("warn", row.name, f"{row.href}/release", f"{one.part} {one.version}: {one.words}")
         for one in row.candidates

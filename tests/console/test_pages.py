@@ -1,12 +1,18 @@
 """Templates and files: escaped, of this host only, and as they were vendored."""
 
 import hashlib
+import html
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from server.console import drift
+from server.console.drift import Asked, DriftFacts
 from server.console.pages import FOLDER, KINDS, POLICY, STATIC, Pages, asset, files
+from server.monitoring.history import History
+from tests.support.drift_answers import report
 
 VENDOR = FOLDER / "static" / "vendor"
 TEMPLATES = sorted((FOLDER / "templates").glob("*.html"))
@@ -30,6 +36,23 @@ def test_texts_are_escaped() -> None:
 
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
+
+
+def test_names_of_features_are_text() -> None:
+    """Markup, two hundred characters and other scripts, in ranking, heat map and detail."""
+    odd = "<img src=x onerror=alert(1)>" + "имя 模型" * 20
+    told = report()["versions"][0]
+    for column in told["columns"]:
+        column["name"] = odd + column["name"]
+    names = [column["name"] for column in told["columns"]]
+    history = History([0.0], [60.0], [500], np.full((1, len(names)), 0.5), 200)
+    facts = DriftFacts("m", told, (), history, names, None, "watching", 5000)
+    values = {"view": drift.view(facts, Asked(feature=names[0])), "model": odd}
+
+    shown = Pages().render("drift_live.html", values).decode()
+
+    assert "<img" not in shown
+    assert f"<bdi>{html.escape(names[0], quote=False)}</bdi>" in shown
 
 
 def test_a_value_that_is_missing_is_an_error() -> None:
