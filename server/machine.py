@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -67,11 +66,11 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def new_memory(name: str) -> int:
-    """Return the descriptor of an empty file that lies in memory, to be shared with a child."""
-    if hasattr(os, "memfd_create"):
+    """Return the descriptor of an empty file in memory, to be shared with a child; -1 for none."""
+    try:
         return os.memfd_create(name)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    except (AttributeError, OSError):  # Another system, or no descriptors left.
+        return -1
 
 
 def clear_memory(descriptor: int, size: int) -> None:

@@ -113,12 +113,10 @@ def _without_interrupts() -> Iterator[None]:
 
 def spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a child's process; return it and our end of its channel."""
-    if child.memory >= 0:
-        machine.clear_memory(child.memory, MEMORY_BYTES)
-    charter = replace(child.charter(child.restarts), memory_fd=child.memory)
+    charter = replace(child.charter(child.restarts), memory_fd=_cleared_memory(child))
     child.sent = 0  # What its predecessor has read a part of is told from the start.
     ours, theirs = socket.socketpair()
-    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd, child.memory) if fd >= 0]
+    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd, charter.memory_fd) if fd >= 0]
     with theirs:
         try:
             with _without_interrupts():
@@ -133,6 +131,16 @@ def spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours.sendall(channel.encode_charter(charter))
     ours.setblocking(False)
     return process, ours
+
+
+def _cleared_memory(child: Child) -> int:
+    """Return the memory that a new process gets; without any, nobody learns what it died of."""
+    if child.memory >= 0:
+        try:
+            machine.clear_memory(child.memory, MEMORY_BYTES)
+        except OSError:  # No memory left, or a limit to the size of files.
+            return -1
+    return child.memory
 
 
 def has_ended(child: Child) -> bool:

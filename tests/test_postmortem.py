@@ -126,3 +126,10 @@ def test_cleared_memory_knows_nothing(memory: int) -> None:
     clear_memory(memory, MEMORY_BYTES)
 
     assert examine(memory, -signal.SIGSEGV) == Postmortem((), None, "")
+
+
+def test_memory_that_could_not_be_had_knows_nothing(memory: int) -> None:
+    """A limit to the size of files, say, costs what would be known, and no worker."""
+    os.ftruncate(memory, 0)
+
+    assert examine(memory, -signal.SIGSEGV) == Postmortem((), None, "")

@@ -1,5 +1,6 @@
 """One child of the supervisor: what it is told later, and what it inherits."""
 
+import errno
 import os
 import signal
 import socket
@@ -134,3 +135,23 @@ def test_what_a_child_waited_for_a_core_is_not_its_silence(
         told["waited"] = before + 10.0
         assert not one.is_stuck(limit, 110.0 + limit)
         one.process.communicate(b"\n")
+
+
+def test_a_process_starts_without_memory_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit to the size of files keeps nobody from being served."""
+
+    def refuse(descriptor: int, size: int) -> None:
+        raise OSError(errno.EFBIG, "file too large", descriptor, size)
+
+    monkeypatch.setattr("server.machine.clear_memory", refuse)
+    memory = new_memory("worker-0")
+
+    process, link = spawn(child(memory))
+    try:
+        link.settimeout(30)
+        assert link.recv(1)
+    finally:
+        process.kill()
+        process.wait()
+        link.close()
+        os.close(memory)

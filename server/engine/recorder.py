@@ -154,10 +154,10 @@ def flights(read: Callable[[int, int], bytes]) -> Iterator[Flight]:
     out: whoever died may have written over it.
     """
     for slot in range(0, MEMORY_BYTES, SLOT_BYTES):
-        state, size, members, rows, kept, thread = _HEAD.unpack(read(slot, _HEAD.size))
-        if state not in iter(Doing) or members > _MAX_MEMBERS:
-            continue
         try:
+            state, size, members, rows, kept, thread = _HEAD.unpack(read(slot, _HEAD.size))
+            if state not in iter(Doing) or members > _MAX_MEMBERS:
+                continue
             label = orjson.loads(read(slot + _LABEL_AT, min(size, _ROWS_AT - _LABEL_AT)))
             model, version, digest = map(str, label)
             sizes = struct.unpack(f"<{kept}Q", read(slot + _SIZES_AT, 8 * min(kept, _MAX_INPUTS)))
