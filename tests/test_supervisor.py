@@ -127,7 +127,8 @@ def test_a_model_that_never_ends_on_the_event_loop_costs_its_worker_only(
 ) -> None:
     """A heartbeat of the loop itself shows that a model blocks it, and the stack says where."""
     models.put(repository, "loop", 1, models.loop())
-    (repository / "loop" / "model.toml").write_text('execution = "inline"\n')
+    settings = 'execution = "inline"\nhang_kill_seconds = 3600\n'  # Else it is broken off.
+    (repository / "loop" / "model.toml").write_text(settings)
     tensor = {"name": "x", "datatype": "INT64", "shape": [1, 1], "data": [2**62]}
     body = orjson.dumps({"inputs": [tensor]})
     with start(stuck_seconds=STUCK_SECONDS) as gateway:

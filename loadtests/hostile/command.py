@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from loadtests.hostile import aborts, disconnects, fuzz, poison, restarts, slow_clients
+from loadtests.hostile import aborts, disconnects, fuzz, hangs, poison, restarts, slow_clients
 
 Measure = Callable[..., dict[str, Any]]
 
@@ -17,6 +17,7 @@ COMMANDS: list[tuple[str, str, Measure, dict[str, int | float]]] = [
         {"slow": 500, "readers": 200, "rounds": 2, "seconds": 12},
     ),
     ("aborts", "a model that kills its worker each second", aborts.measure, {"kills": 60}),
+    ("hangs", "models that hang beside a good one", hangs.measure, {"loops": 15, "kernels": 3}),
     ("poison", "bad requests in good batches", poison.measure, {"requests": 10_000, "seed": 1}),
     (
         "disconnects",

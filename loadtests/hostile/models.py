@@ -39,6 +39,61 @@ def crashing() -> bytes:
     return _model(nodes, ("x", TensorProto.INT32, ["N", 2]), ["N", 2], constants)
 
 
+def looping() -> bytes:
+    """Count to the largest x: a huge number keeps the model busy for ever."""
+    kind = TensorProto.INT64
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["count", "one"], ["next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", kind, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", kind, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", kind, [1]),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["turns"], keepdims=0),
+        helper.make_node("Loop", ["turns", "", "zero"], ["counted"], body=body),
+        helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+        helper.make_node("Add", ["x", "nothing"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["y"], to=_FLOAT),
+    ]
+    constants = {"zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64)}
+    return _model(nodes, ("x", kind, ["N", 1]), ["N", 1], constants)
+
+
+def unstoppable() -> bytes:
+    """Compare as many boxes with each other as x says, in one node: 10,000 take about a second."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], axes=[0, 1], keepdims=0),
+        helper.make_node("Reshape", ["largest", "one"], ["count"]),
+        helper.make_node("Concat", ["one", "count", "four"], ["boxes_shape"], axis=0),
+        helper.make_node("Concat", ["one", "one", "count"], ["scores_shape"], axis=0),
+        helper.make_node("Expand", ["box", "boxes_shape"], ["boxes"]),
+        helper.make_node("ConstantOfShape", ["scores_shape"], ["scores"]),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "count", "overlap"], ["chosen"]),
+        helper.make_node("ReduceMax", ["chosen"], ["last"], keepdims=0),
+        helper.make_node("Mul", ["last", "zero"], ["nothing"]),
+        helper.make_node("Add", ["x", "nothing"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["y"], to=_FLOAT),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "one": np.ones(1, np.int64),
+        "four": np.full(1, 4, np.int64),
+        "zero": np.array(0, np.int64),
+        "box": np.array([[[0, 0, 1, 1]]], np.float32),
+        "overlap": np.ones(1, np.float32),
+    }
+    return _model(nodes, ("x", TensorProto.INT64, ["N", 1]), ["N", 1], constants)
+
+
 def wide(values: int = 1 << 18) -> bytes:
     """Answer each number with that many copies of it: a megabyte for four bytes."""
     nodes = [helper.make_node("Mul", ["x", "ones"], ["y"])]
