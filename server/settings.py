@@ -243,6 +243,17 @@ class Settings(ModelSettings):
     tls_client_ca: str = ""
     """A PEM file with the authorities of client certificates; empty: none are asked for."""
 
+    jwt_issuer: str = ""
+    """Issuer of tokens (JWT) that callers may show instead of keys; empty: none may."""
+    jwt_audience: str = ""
+    """The audience that such a token has to name."""
+    jwt_keys_file: str = ""
+    """A file with the issuer's public keys, a JWKS."""
+    jwt_keys_url: str = ""
+    """Where control fetches them, https://; they are kept in the state directory."""
+    jwt_roles_claim: str = "roles"
+    """The claim with the roles: predict, predict:MODEL, read-metrics, operate."""
+
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] = SecretStr("")
     """Where events of alerts are posted, http:// or https://; empty posts nothing."""
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = SecretStr("")
@@ -259,6 +270,11 @@ class Settings(ModelSettings):
     def keys_path(self) -> Path:
         """Where the file of API keys is."""
         return self.state_dir / self.keys_file
+
+    @property
+    def jwt_keys_path(self) -> Path:
+        """Where the issuer's keys are: named by a setting, or fetched by control."""
+        return Path(self.jwt_keys_file) if self.jwt_keys_file else self.state_dir / "jwks.json"
 
     @field_validator("repository", "state_dir")
     @classmethod

@@ -45,6 +45,7 @@ ONLY_IN = {
     },
     "httptools": {"http/request_reader.py", "http/asgi_scope.py"},
     "jinja2": {"console/pages.py"},
+    "jwt": {"access/tokens.py"},
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
         "controlplane/capture_metrics.py",
@@ -142,6 +143,7 @@ PURE = (
     "access/quotas.py",
     "access/roles.py",
     "access/sessions.py",
+    "access/tokens.py",
     "protocol/",
     "openapi/",
     "statistics/",

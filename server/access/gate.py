@@ -1,7 +1,7 @@
 """The one place where a request is let in or refused.
 
-Decides who a caller is (by key, certificate or session) and whether the role of the route is among
-its roles. While nothing is configured that could recognize callers, everybody on this machine may
+Decides who a caller is (by key, token, certificate or session) and whether the role of the route is
+among its roles. While nothing is configured that could recognize callers, everybody here may
 do everything, except pages of other sites.
 
 What was recognized is remembered by the bytes of the Authorization header until `epoch` changes:
@@ -15,17 +15,19 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
 from server.access import browsers, keys, principals
 from server.access.binding import needs_keys
 from server.access.failures import Failures
-from server.access.key_file import KeyFile
+from server.access.key_file import ChangingFile
 from server.access.keyring import Keyring
 from server.access.principals import Principal
 from server.access.roles import Role
 from server.access.sessions import Sessions, token_in
+from server.access.tokens import Tokens, is_token
 from server.errors import TidegateError, TooManyFailures, Unauthenticated
 from server.settings import Settings
 
@@ -66,7 +68,7 @@ class Gate:
         A port with a `browser_host`, the host it is bound to, is one that browsers use: sessions
         count there, and pages of other sites are refused.
         """
-        self.is_on = needs_keys(settings) or bool(settings.tls_client_ca)
+        self.is_on = bool(needs_keys(settings) or settings.tls_client_ca or settings.jwt_issuer)
         """Whether callers have to say who they are."""
         self.epoch = object()
         """Another one when what was recognized must be recognized anew."""
@@ -74,11 +76,13 @@ class Gate:
         self._browser_host = browser_host
         self._refused = refused
         self._clock = clock
-        self._file = KeyFile(settings.keys_path)
+        self._file = ChangingFile(settings.keys_path)
         self._ring = Keyring([])
+        self._tokens = Tokens(settings) if settings.jwt_issuer else None
+        self._token_keys = ChangingFile(settings.jwt_keys_path)
         self._failures = Failures()
         self._remembered: dict[bytes, Principal] = {}
-        self._trouble = ""
+        self._troubles: dict[ChangingFile, str] = {}
         self._expiry_seconds: float | None = None
         """When the next of those that may be remembered expires."""
 
@@ -116,7 +120,7 @@ class Gate:
         """
         assert self.sessions is not None, "only ports that browsers use have sessions"
         browsers.check_origin(headers)
-        principal = self._find(key.encode("utf-8", "replace"), peer)
+        principal = self._find_key(key.encode("utf-8", "replace"), peer)
         self.sessions.begin(session, principal.key_id, self._clock())
 
     # How callers are recognized.
@@ -138,14 +142,22 @@ class Gate:
         return self._by_certificate(peer) or self._by_session(dict(headers))
 
     def _find(self, token: bytes, peer: Peer) -> Principal:
+        if self._tokens is None or not is_token(token):
+            return self._find_key(token, peer)
+        # A signature is dear to check: whoever has failed too often has to wait for that.
+        if self._failures.is_over(peer.address, time.monotonic()):
+            raise TooManyFailures(TOO_MANY)
+        principal, reason = self._tokens.find(token, self._clock())
+        return principal or self._fail(peer, reason)
+
+    def _find_key(self, token: bytes, peer: Peer) -> Principal:
         principal, reason = self._ring.find(token, self._clock())
-        if principal is not None:
-            return principal
+        return principal or self._fail(peer, reason, keys.token_id(token))
+
+    def _fail(self, peer: Peer, reason: str, key_id: str = "") -> NoReturn:
         if self._failures.note(peer.address, time.monotonic()):
             raise TooManyFailures(TOO_MANY)
-        log.warning(
-            "caller_refused", address=peer.address, reason=reason, key_id=keys.token_id(token)
-        )
+        log.warning("caller_refused", address=peer.address, reason=reason, key_id=key_id)
         raise Unauthenticated(KEY_NEEDED)
 
     def _by_certificate(self, peer: Peer) -> Principal | None:
@@ -165,6 +177,8 @@ class Gate:
         if len(self._remembered) >= MAX_REMEMBERED:
             self._forget()
         self._remembered[shown] = principal
+        ends = [end for end in (self._expiry_seconds, principal.expires_seconds) if end is not None]
+        self._expiry_seconds = min(ends, default=None)
 
     def _check_browser(self, headers: Fields) -> None:
         if self._browser_host is None:
@@ -182,30 +196,41 @@ class Gate:
             await self.look()
 
     async def look(self) -> None:
-        """Take the keys of the file, if they are others than before."""
+        """Take the keys of the files, if they are others than before."""
+        await self._look_at(self._file, self._take_keys)
+        if self._tokens is not None:
+            await self._look_at(self._token_keys, self._take_token_keys)
+        if self._expiry_seconds is not None and self._clock() >= self._expiry_seconds:
+            self._forget()
+
+    async def _look_at(self, file: ChangingFile, take: Callable[[bytes], None]) -> None:
+        trouble = ""
         try:
-            found = await asyncio.to_thread(self._file.read_if_changed)
+            content = await asyncio.to_thread(file.read_if_changed)
+            if content is None:
+                return
+            self.is_on = True
+            take(content)
         except FileNotFoundError:
             # A file that has gone must not open the door: what was good before stays good.
             return
         except (OSError, ValueError) as error:
-            self._tell(str(error))
             self.is_on = True
-            return
-        if found is not None:
-            self._tell("")
-            self.is_on = True
-            self._ring = Keyring(found)
-            self._forget()
-            log.info("keys_read", keys=len(found))
-        elif self._expiry_seconds is not None and self._clock() >= self._expiry_seconds:
-            self._forget()
+            trouble = str(error)
+        if trouble and trouble != self._troubles.get(file):
+            log.error("keys_unusable", path=str(file.path), reason=trouble)
+        self._troubles[file] = trouble
 
-    def _tell(self, trouble: str) -> None:
-        """Log that the file of keys cannot be used, once; those read before go on."""
-        if trouble and trouble != self._trouble:
-            log.error("keys_unusable", path=str(self._file.path), reason=trouble)
-        self._trouble = trouble
+    def _take_keys(self, content: bytes) -> None:
+        found = keys.decode(content)
+        self._ring = Keyring(found)
+        self._forget()
+        log.info("keys_read", keys=len(found))
+
+    def _take_token_keys(self, content: bytes) -> None:
+        assert self._tokens is not None, "its file is looked at only if there are tokens"
+        log.info("token_keys_read", keys=self._tokens.use(content))
+        self._forget()
 
     def _forget(self) -> None:
         self._remembered = {}

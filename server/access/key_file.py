@@ -3,7 +3,7 @@
 Decides that a change replaces the whole file, readable by its owner only, and that two programs
 never change it at once. What may stand in it is `keys.py`'s.
 
-Concurrency: a `KeyFile` is used by one thread at a time. Other processes may replace the file at
+Concurrency: a `ChangingFile` is used by one thread at a time. Other processes may replace it at
 any moment; a reader sees the old one or the new one.
 """
 
@@ -22,20 +22,20 @@ MAX_BYTES = 8 << 20
 Signature = tuple[int, int, int]
 
 
-class KeyFile:
+class ChangingFile:
     """A file that is read again when it is another one than before."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seen: Signature | None = None
 
-    def read_if_changed(self) -> list[Key] | None:
-        """Return the keys, or None if the file is the one that was read, or failed, before.
+    def read_if_changed(self) -> bytes | None:
+        """Return what is in it, or None if the file is the one that was read, or failed, before.
 
         Raises:
             FileNotFoundError: there is none.
             OSError: it cannot be read.
-            ValueError: it is not a file of keys; says why.
+            ValueError: it is too large.
 
         """
         with self.path.open("rb") as file:
@@ -46,20 +46,22 @@ class KeyFile:
             self._seen = signature
             if status.st_size > MAX_BYTES:
                 raise ValueError(f"it has more than {MAX_BYTES} bytes")
-            return keys.decode(file.read())
+            return file.read()
 
 
 def read(path: Path) -> list[Key]:
     """Return the keys of a file; none if there is no file.
 
     Raises:
-        OSError, ValueError: as `KeyFile.read_if_changed`.
+        OSError: it cannot be read.
+        ValueError: it is not a file of keys; says why.
 
     """
     try:
-        return KeyFile(path).read_if_changed() or []
+        content = ChangingFile(path).read_if_changed()
     except FileNotFoundError:
         return []
+    return [] if content is None else keys.decode(content)
 
 
 def change(path: Path, edit: Callable[[list[Key]], Sequence[Key]]) -> None:

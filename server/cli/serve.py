@@ -69,6 +69,8 @@ def _check_access(settings: Any) -> None:
     from server.access.binding import needs_keys, open_hosts
     from server.http import tls
 
+    if settings.jwt_issuer:
+        _check_tokens(settings)
     path = settings.keys_path
     try:
         has_keys = bool(key_file.read(path))
@@ -82,13 +84,27 @@ def _check_access(settings: Any) -> None:
             f"TLS cannot be spoken: {tls.reason(error)}",
             "mend the files that tls_cert, tls_key and tls_client_ca name",
         )
-    if needs_keys(settings) and not has_keys:
+    if needs_keys(settings) and not (has_keys or settings.jwt_issuer):
         name = open_hosts(settings)[0]
         _refuse(
             f"{name} {getattr(settings, name)} can be reached by others, and there are no keys: "
             "anybody could call the gateway",
             "make one with 'tidegate key create NAME --role operate', bind 127.0.0.1, or set "
             "--insecure on if something else guards it",
+        )
+
+
+def _check_tokens(settings: Any) -> None:
+    if find_spec("jwt") is None:
+        _refuse(
+            "tokens of jwt_issuer cannot be checked: PyJWT is not installed",
+            "pip install 'tidegate[jwt]', or leave jwt_issuer empty",
+        )
+    url = settings.jwt_keys_url
+    if not settings.jwt_audience or not (settings.jwt_keys_file or url.startswith("https://")):
+        _refuse(
+            "jwt_issuer needs jwt_audience, and the issuer's keys",
+            "set jwt_audience, and jwt_keys_file or an https:// address as jwt_keys_url",
         )
 
 

@@ -25,6 +25,7 @@ from server.controlplane import (
     release_reading,
     store_keeping,
     store_metrics,
+    token_keys,
 )
 from server.controlplane.app import ControlApp, build_app
 from server.controlplane.capturing import Capture
@@ -193,6 +194,7 @@ class Control:
                 *self._parts.running(self._until_ready_or_late),
                 self._port.sweep_forever(),
                 self._port.gate.watch_forever(),
+                token_keys.run(self._charter.settings),
                 *([self._certificates.watch_forever()] if self._certificates else []),
                 self._tending.look_then_watch(),
                 self._report_when_ready(),

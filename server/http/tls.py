@@ -47,6 +47,8 @@ class Certificates:
             OSError, ssl.SSLError, ValueError: they cannot be used.
 
         """
+        if not (settings.tls_cert and settings.tls_key):
+            raise ValueError("tls_cert and tls_key belong together")
         self._settings = settings
         self._signature = _signature(settings)
         self.context = ReloadingContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,11 +94,9 @@ def load(settings: Settings) -> ssl.SSLContext:
     Raises:
         OSError: a file cannot be read.
         ssl.SSLError: a file holds something else, or the key is not that of the certificate.
-        ValueError: one of both is missing.
+        ValueError: the key has a passphrase.
 
     """
-    if not (settings.tls_cert and settings.tls_key):
-        raise ValueError("tls_cert and tls_key belong together")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(_ALPN)

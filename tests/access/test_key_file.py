@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.access import key_file, keys
-from server.access.key_file import KeyFile, new_token
+from server.access.key_file import ChangingFile, new_token
 from server.access.keys import Key
 from server.access.roles import Role
 
@@ -30,15 +30,15 @@ def test_a_change_is_seen_once(tmp_path: Path) -> None:
     """What has not changed is not read again."""
     path = tmp_path / "deep" / "keys.json"
     one, other = entry(), entry()
-    file = KeyFile(path)
+    file = ChangingFile(path)
     with pytest.raises(FileNotFoundError):
         file.read_if_changed()
 
     key_file.change(path, lambda _: [one])
-    assert file.read_if_changed() == [one]
+    assert file.read_if_changed() == keys.encode([one])
     assert file.read_if_changed() is None
     key_file.change(path, lambda found: [*found, other])
-    assert file.read_if_changed() == [one, other]
+    assert file.read_if_changed() == keys.encode([one, other])
     assert key_file.read(path) == [one, other]
 
 
@@ -46,14 +46,15 @@ def test_a_file_that_cannot_be_used_is_told_once(tmp_path: Path) -> None:
     """And read again when it has changed."""
     path = tmp_path / "keys.json"
     path.write_text("{")
-    file = KeyFile(path)
+    file = ChangingFile(path)
 
+    assert file.read_if_changed() == b"{"
     with pytest.raises(ValueError, match="not JSON"):
-        file.read_if_changed()
+        key_file.read(path)
     assert file.read_if_changed() is None
     key_file.change(tmp_path / "other.json", lambda _: [])
     os.replace(tmp_path / "other.json", path)
-    assert file.read_if_changed() == []
+    assert file.read_if_changed() == keys.encode([])
     with path.open("wb") as large:
         large.truncate(key_file.MAX_BYTES + 1)
     with pytest.raises(ValueError, match="bytes"):

@@ -202,3 +202,20 @@ def test_an_address_that_others_reach_needs_keys(repository: Path, tmp_path: Pat
     (tmp_path / "keys.json").write_text("{")
     result = serve(repository, "--keys-file", tmp_path / "keys.json")
     assert "cannot be used: it is not JSON" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--jwt-issuer", "i"], "jwt_issuer needs jwt_audience, and the issuer's keys"),
+        (["--jwt-issuer", "i", "--jwt-audience", "a", "--jwt-keys-url", "http://x"], "needs"),
+        (["--tls-cert", "x"], "tls_cert and tls_key belong together"),
+        (["--tls-cert", "x", "--tls-key", "y"], "TLS cannot be spoken: a file cannot be read"),
+    ],
+    ids=["no audience", "plain address", "no key", "no file"],
+)
+def test_what_checks_callers_must_be_whole(
+    repository: Path, flags: list[str], complaint: str
+) -> None:
+    """Half of it would let in nobody, or everybody."""
+    assert complaint in serve(repository, *flags).stderr
