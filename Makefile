@@ -1,8 +1,6 @@
 # One word per task. `make help` lists them.
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests that only compute, two at a time. All others wait for processes and clocks, and run alone.
-COMPUTING := $(addprefix tests/,loadtests monitoring protocol reference statistics test_tidy.py)
 # Where Python is told to write no byte code, each process would compile the program for itself.
 COMPILE := $(BIN)/python -m compileall -q server
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -26,8 +24,8 @@ test: $(VENV)/installed-dev ## Check style and types, then run every test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile $(COMPUTING)
-	$(BIN)/pytest $(COMPUTING:%=--ignore=%)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/pytest -m alone
 
 explore: $(VENV)/installed-dev ## Search for examples that break the property tests, other ones each time
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=explore --timeout=1200

@@ -1,5 +1,20 @@
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share; above all, gateways.
 
+A gateway costs two seconds and more to start, so a test takes one that runs already if it can:
+
+* `shared_gateway` for a test that only asks: it has every model of `SHARED_MODELS`.
+* `shared_workshop(workers=2, ...)` for a test that puts models in, changes or removes them, or
+  calls for releases. Whoever asks for the same settings gets the same gateway, so a test has models
+  of names that no other test has, and leaves settings, processes and other models alone.
+* `start(...)` for a test that kills a process, stops the gateway, harms its state directory, or
+  counts what all models have done. This one is its own.
+
+`make test` runs two files at a time, in no order: what a test needs, it waits for (`eventually`),
+files and ports are its own, and other processes are not in its way. A test that waits for a shadow,
+which runs only while nobody else wants to, is marked `alone` and comes after all others.
+"""
+
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +27,7 @@ from hypothesis.internal.constants_ast import Constants
 
 from tests.support import models
 from tests.support.gateway import Gateway, running
+from tests.support.workshop import Workshop, workshop
 
 # A failure on somebody's change must come from that change, so the examples of `make test` are the
 # same each time; `make explore` is what looks for new ones. Machines differ in speed: no test fails
@@ -28,6 +44,7 @@ hypothesis.settings.load_profile("repeat")
 providers._get_local_constants = Constants
 
 StartGateway = Callable[..., AbstractContextManager[Gateway]]
+SharedWorkshop = Callable[..., Workshop]
 
 
 @pytest.fixture
@@ -57,8 +74,26 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     models.put(root / "models", "versions", 1, models.affine(offset=1.0))
     models.put(root / "models", "versions", 2, models.affine(offset=2.0))
     (root / "models" / "versions" / "model.toml").write_text('version_policy = "all"\n')
-    with running(root / "models", root / "state", workers=2) as gateway:
+    # Nothing changes there, so there is little to look for.
+    with running(root / "models", root / "state", workers=2, poll_seconds=5) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def shared_workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedWorkshop]:
+    """Gateways by their settings, each with a repository that tests put models of their own in."""
+    opened: dict[frozenset[tuple[str, Any]], Workshop] = {}
+    with contextlib.ExitStack() as open_until_the_end:
+
+        def get(**settings: Any) -> Workshop:
+            key = frozenset(settings.items())
+            if key not in opened:
+                opened[key] = open_until_the_end.enter_context(
+                    workshop(tmp_path_factory, **settings)
+                )
+            return opened[key]
+
+        yield get
 
 
 SHARED_MODELS = {

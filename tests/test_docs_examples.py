@@ -22,6 +22,7 @@ from tests.support import documents
 from tests.support.documents import ROOT, Block, Example, in_code, page, tables
 from tests.support.gateway import Gateway, call, eventually, running
 
+pytestmark = pytest.mark.alone
 DATA, CONTROL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 TIDEGATE = [sys.executable, "-m", "server"]
 

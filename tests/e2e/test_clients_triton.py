@@ -9,10 +9,9 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.support import models
+from tests.conftest import SharedWorkshop
 from tests.support.gateway import Gateway
 from tests.support.triton import BINARY_ONLY, VALUES, plain
-from tests.support.workshop import Workshop, workshop
 
 ROW = np.array([[1, 2, 3]], np.float32)
 
@@ -25,13 +24,6 @@ def _address(url: str) -> str:
 def client(shared_gateway: Gateway) -> Iterator[Any]:
     """A client of the data port."""
     with closing(triton.InferenceServerClient(_address(shared_gateway.data))) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A gateway of our own, for calls that change it."""
-    with workshop(tmp_path_factory, {"loaded": models.affine(offset=1)}) as made:
         yield made
 
 
@@ -223,8 +215,11 @@ def test_errors_of_other_calls_are_readable(client: Any) -> None:
             ask("nobody")
 
 
-def test_load_and_unload(shop: Workshop) -> None:
+def test_load_and_unload(shared_workshop: SharedWorkshop) -> None:
     """The client's repository calls work on the control port, settings included."""
+    shop = shared_workshop(workers=2)
+    shop.put("loaded", 1, offset=1)
+    shop.until_live("loaded", 1)
     with (
         closing(triton.InferenceServerClient(_address(shop.gateway.control))) as control,
         closing(triton.InferenceServerClient(_address(shop.gateway.data))) as data,

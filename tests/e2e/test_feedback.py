@@ -103,6 +103,7 @@ def test_a_label_that_is_quick_and_a_body_that_is_not_json(gateway: Gateway) -> 
     assert (broken.status, broken.json["code"]) == (400, "bad_json")
 
 
+@pytest.mark.alone
 def test_one_label_scores_live_version_and_shadow(repository: Path, tmp_path: Path) -> None:
     """A candidate runs on copies; what it answered is compared by the labels of the live rows."""
     for version, boundary in ((1, 0.0), (2, 1.0)):

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.conftest import StartGateway
 from tests.support import gateway as gateways
 from tests.support import models
 from tests.support.gateway import Gateway, call
 
+pytestmark = pytest.mark.alone
 eventually = functools.partial(gateways.eventually, seconds=90.0)
 """The shadow process runs when no other wants to: on a busy machine, late."""
 

@@ -1,20 +1,17 @@
 """The repository through a whole gateway: what is put in, changed and taken out is what answers."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.conftest import StartGateway
+from tests.conftest import SharedWorkshop, StartGateway
 from tests.support import models
 from tests.support.gateway import Gateway, call, eventually
-from tests.support.workshop import ROW, Workshop, offset_of, steady_client, workshop
+from tests.support.workshop import ROW, Workshop, offset_of, steady_client
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+def shop(shared_workshop: SharedWorkshop) -> Workshop:
     """One gateway with two workers; each test has models of its own in it."""
-    with workshop(tmp_path_factory, workers=2) as made:
-        yield made
+    return shared_workshop(workers=2)
 
 
 def test_a_model_put_into_the_repository_answers(shop: Workshop) -> None:

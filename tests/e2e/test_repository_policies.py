@@ -1,23 +1,22 @@
 """Version policies, Triton's configuration files and external data, through a whole gateway."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import SharedWorkshop
 from tests.support import models
 from tests.support.gateway import Reply, call, eventually
-from tests.support.workshop import ROW, Workshop, workshop
+from tests.support.workshop import ROW, Workshop
 
 WIDE_ROW = [[float(number) for number in range(1024)]]
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+def shop(shared_workshop: SharedWorkshop) -> Workshop:
     """A gateway; each test has models of its own in it."""
-    with workshop(tmp_path_factory, workers=2) as made:
-        yield made
+    return shared_workshop(workers=2)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.support import gateway as gateways
 from tests.support import models
 from tests.support.gateway import Gateway, call, is_running
 
+pytestmark = pytest.mark.alone
 eventually = functools.partial(gateways.eventually, seconds=60.0)
 """The shadow process runs when no other wants to: on a busy machine, late."""
 

@@ -148,6 +148,7 @@ def repository(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.alone
 def test_every_query_has_an_answer(repository: Path, tmp_path: Path) -> None:
     """With traffic, labels, a shadow and a canary: no panel of any dashboard stays empty."""
     settings = {"monitor_bin_metrics": "on", "monitor_window_seconds": 0.3}

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from server.release.shadow_rules import NO_RULES
 from server.shadow.process import EXITS
@@ -17,6 +18,7 @@ from tests.support import models
 from tests.support.shadow import opened, record_of
 from tests.support.shadow_process import running_shadow
 
+pytestmark = pytest.mark.alone
 MIB = 1 << 20
 
 
