@@ -99,7 +99,7 @@ def test_a_stop_does_not_wait_for_a_load(repository: Path, tmp_path: Path) -> No
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "desired.json").write_bytes(desired.sealed(desired.encode(state)))
     with launched(repository, tmp_path / "state") as launch:
-        eventually(lambda: busy_threads(launch))
+        eventually(lambda: busy_threads(launch), START_SECONDS)
 
         assert end(launch) == 0
         assert "killed" not in events(launch)
