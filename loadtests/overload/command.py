@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from loadtests import targets
 from loadtests.control import Control
-from loadtests.overload.offering import Ledger, Offer, post
+from loadtests.overload.offering import ClosedLoop, Ledger, Offer, post
 from loadtests.switches import adder
 
 FACTORS = (1, 2, 5, 10)
@@ -119,7 +119,7 @@ def measure(seconds: int, connections: int, rounds: int, steps: int) -> dict[str
     """Measure every factor and the flood; return the figures."""
     with _gateway(steps) as gateway:
         gateway.offer(50, 2, connections)  # The first batches show where and how fast it runs.
-        capacity = _capacity(gateway, seconds, connections)
+        capacity = _capacity(gateway, seconds)
         figures: dict[str, Any] = {"capacity_per_second": round(capacity)}
         calm = gateway.offer(capacity * SETTLED_SHARE, seconds, connections)
         figures["p99_ms_at_half"] = _ms(calm, 0.99)
@@ -134,12 +134,11 @@ def measure(seconds: int, connections: int, rounds: int, steps: int) -> dict[str
     return figures
 
 
-def _capacity(gateway: Gateway, seconds: int, connections: int) -> float:
-    """Return the good answers a second when more is asked for than can be answered."""
-    ledger = gateway.offer(1500, seconds, connections)
-    good = ledger.counts()["ok"]
+def _capacity(gateway: Gateway, seconds: int) -> float:
+    """Return the answers a second when full batches follow each other and nobody is refused."""
+    ledger = uvloop.run(ClosedLoop(WORK, seconds, 3 * MAX_ROWS).run(gateway.port))
     ends = [due + took for due, took, one in _rows(ledger) if one == "ok"]
-    return good / (max(ends) - min(ends)) if good > 1 else 1.0
+    return len(ends) / max(ends)
 
 
 def _rows(ledger: Ledger) -> Iterator[tuple[float, float, str]]:

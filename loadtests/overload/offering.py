@@ -1,7 +1,8 @@
 """Offer requests at a rate of their own, whatever becomes of them, and keep a ledger.
 
 Each request has a time at which it is due and counts from then, waiting for a free connection
-included: a server that answers late does not lower the rate. Every request ends as one line of
+included: a server that answers late does not lower the rate. The times are drawn as those of many
+independent callers are (a Poisson process, from a fixed seed). Every request ends as one line of
 the ledger: its outcome, when it was due and how long it took.
 """
 
@@ -110,14 +111,17 @@ class Offer:
                 lambda: _Connection(self), "127.0.0.1", port
             )
             self._idle.append(connection)
-        self._started, sent = time.perf_counter(), 0
-        while (now := time.perf_counter()) < self._started + self._seconds:
-            while (due := self._started + sent / self._rate) <= now:
-                self._send(due, now)
-                sent += 1
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        self._started = started = time.perf_counter()
+        sent = 0
+        for due in self._times():
+            early = started + due - time.perf_counter()
+            if early > 0:
+                await asyncio.sleep(early)
+            self._send(started + due, time.perf_counter())
+            sent += 1
+        await asyncio.sleep(max(0.0, started + self._seconds - time.perf_counter()))
         for _ in range(1000):
-            if len(self.ledger.outcomes) == sent:
+            if len(self.ledger.outcomes) >= sent:
                 break
             await asyncio.sleep(0.01)
         for _ in range(sent - len(self.ledger.outcomes)):
@@ -126,11 +130,35 @@ class Offer:
             connection.transport.close()
         return self.ledger
 
+    def _times(self) -> list[float]:
+        """Return when requests are due, in seconds from the start."""
+        generator = np.random.default_rng(0)
+        count = int(self._rate * self._seconds * 1.5) + 100
+        times = np.cumsum(generator.exponential(1 / self._rate, count))
+        return list(map(float, times[times < self._seconds]))
+
     def _send(self, due: float, now: float) -> None:
         if self._idle:
             self._idle.pop().send(due, now, self._request)
         else:
             self._waiting.append(due)
+
+
+class ClosedLoop(Offer):
+    """As much as some connections take, each of which asks again when it is answered."""
+
+    def __init__(self, request: bytes, seconds: float, connections: int) -> None:
+        super().__init__(request, 0.0, seconds, connections)
+
+    def answered(self, connection: _Connection, outcome: str, due: float, sent: float) -> None:
+        """Take an answer and ask again, until the time is over."""
+        now = time.perf_counter()
+        self.ledger.note(outcome, due - self._started, now - due, sent - due)
+        if now < self._started + self._seconds:
+            connection.send(now, now, self._request)
+
+    def _times(self) -> list[float]:
+        return [0.0] * self._connections
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:

@@ -14,8 +14,7 @@ from server.protocol.priorities import HIGH, LOW, NORMAL
 _SHARE_OF_FREE = 4
 """A holder may have this many times what is free: alone four fifths of all, two 44 % each."""
 
-_FASTER, _SLOWER = 0.5, 0.2
-"""How much a batch counts that was faster, or slower, than expected."""
+_SMOOTHING = 0.5
 _MOST_SLOWER = 2.0
 """One that took longer than so many times what was expected counts as so many: a batch during which
 the machine was busy elsewhere must not refuse the next requests."""
@@ -111,10 +110,8 @@ class Room:
         expected, sample = self.row_seconds, seconds / rows
         if not expected or (sample < expected and not self._is_measured):
             self.row_seconds = sample
-        elif sample < expected:
-            self.row_seconds += _FASTER * (sample - expected)
         else:
-            self.row_seconds += _SLOWER * (min(sample, _MOST_SLOWER * expected) - expected)
+            self.row_seconds += _SMOOTHING * (min(sample, _MOST_SLOWER * expected) - expected)
         self._is_measured = True
         self._settle()
 
