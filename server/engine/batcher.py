@@ -34,7 +34,7 @@ from server.engine.batching import (
 from server.engine.hanging import INLINE_LIMIT_SECONDS
 from server.engine.running import PROBE, Entry, FinishedBatch, execute
 from server.engine.runs import Hang, Run, Runs
-from server.engine.session import Session
+from server.engine.session import RunHandle, Session
 from server.engine.watchdog import Watchdog
 from server.errors import DeadlineQueue, DeadlineRun, QueueFull, TidegateError
 
@@ -100,6 +100,7 @@ class Batcher:
         self._queue: deque[Entry] = deque()
         self._runs = Runs(owner.label, limits.hang_kill_seconds, owner.on_dropped, owner.on_hang)
         self._watchdog = watchdog
+        self._inline_handle = RunHandle(owner.label)
         self._inline = True
         self._has_run = False
         self._has_hung_inline = False
@@ -252,7 +253,7 @@ class Batcher:
         return inline and not self._has_hung_inline
 
     def _run_inline(self, batch: list[Entry], closed: Closed, now: float) -> None:
-        handle = self._runs.take_handle()
+        handle = self._inline_handle
         limit = INLINE_LIMIT_SECONDS
         if self.limits.execution is Execution.INLINE:
             limit = self._runs.limit_seconds(self.batch_seconds)
@@ -260,9 +261,9 @@ class Batcher:
         finished = execute(self._session, batch, closed, now, self.policy.is_batched, handle)
         self._watchdog.end()
         if handle.is_terminated:
+            self._inline_handle = RunHandle(handle.label)
             self._has_hung_inline = True
             self._runs.broken_off(time.perf_counter() - now, self.batch_seconds)
-        self._runs.give_back(handle)
         self._hand_over(finished)
 
     def _run_on_thread(self, run: Run, batch: list[Entry], closed: Closed) -> None:
