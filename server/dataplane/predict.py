@@ -23,6 +23,7 @@ from server.dataplane.proving import Probe
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.engine.admission import Budget
+from server.engine.batcher import Batcher
 from server.engine.running import FinishedBatch
 from server.errors import (
     DeadlineQueue,
@@ -154,7 +155,7 @@ class Predictor:
             # What its body says of its priority is known when it has been read.
             and body.find(priorities.IN_BODY, 0, headers.json_length) < 0
         ):
-            return overloaded(headers.priority)
+            return _no_room(batcher, headers.priority)
         if now - since > self._timeout(None, headers):
             return DeadlineQueue("the deadline passed before all of the request had come")
         return None
@@ -169,7 +170,7 @@ class Predictor:
         batcher = call.served.batcher
         priority = call.headers.priority if request.priority is None else request.priority
         if batcher.queued_rows >= batcher.room.rows[priority]:
-            raise overloaded(priority)
+            raise _no_room(batcher, priority)
         now = time.perf_counter()
         if batcher.wait_seconds(call.rows, now) > call.deadline - now:
             raise Overloaded(
@@ -320,8 +321,10 @@ def _without_left(batch: FinishedBatch) -> list[Any]:
     return [Left(entry) if entry in batch.left else entry for entry in entries]
 
 
-def overloaded(priority: int) -> Overloaded:
+def _no_room(batcher: Batcher, priority: int) -> TidegateError:
     """Return the error for who finds the queue as long as one of that priority may."""
+    if batcher.queued_rows >= batcher.limits.queue_rows:
+        return QueueFull(f"the model's queue holds all the {batcher.limits.queue_rows} rows it may")
     if priority == priorities.LOW:
         return Overloaded(
             "what waits for the model leaves no room for low priority", shed_reason="low_priority"

@@ -1,13 +1,14 @@
 """Who is let in when there is little room: priorities, and the bytes of one model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from server.dataplane.call import Call
 from server.engine.admission import RoomPolicy
-from server.errors import MemoryBudget, Overloaded
+from server.errors import MemoryBudget, Overloaded, QueueFull
 from server.protocol.answers import InferAnswer
 from server.protocol.priorities import HIGH, LOW, NORMAL
 from server.protocol.request_headers import InferHeaders
@@ -165,3 +166,24 @@ def test_a_caller_over_its_quota_is_told_when_to_come_back(
         assert ask(worker, get("/v2/health/live")).status == 200
         assert ask(worker, get("/v2/models/affine")).status == 200
         check_nothing_left(worker)
+
+
+def test_a_queue_with_all_its_rows_is_full_whatever_the_speed(held: InProcessWorker) -> None:
+    """The bound in rows has a code of its own, because another setting moves it."""
+    batcher = held.worker.loader.loaded["held", "1"].batcher
+    before = batcher.limits
+
+    def fill() -> list[Recorded]:
+        batcher.limits = replace(before, queue_rows=3)
+        batcher.room.policy = RoomPolicy(queue_rows=3, max_queue_seconds=60.0, full_rows=1)
+        batcher.room.guess(0.001)
+        return [submit(held) for _ in range(4)]
+
+    *_, refused = held.on_loop(fill)
+    batcher.limits = before
+    batcher.room.policy = RoomPolicy(before.queue_rows, max_queue_seconds=60.0, full_rows=1)
+
+    [error] = refused.answers
+    assert isinstance(error, QueueFull)
+    assert str(error) == "the model's queue holds all the 3 rows it may"
+    let_go(held, 3)
