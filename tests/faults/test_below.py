@@ -64,8 +64,15 @@ def replace_worker(gateway: Gateway) -> None:
     worker = gateway.workers()[0]
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: not is_running(worker))
-    eventually(lambda: gateway.metric("tidegate_workers_connected") == 2)
+    eventually(lambda: len(gateway.workers()) == 2 and worker not in gateway.workers())
+    eventually(lambda: known_workers(gateway) == gateway.workers())
     eventually(lambda: gateway.index()["a", "1"]["state"] == "READY")
+
+
+def known_workers(gateway: Gateway) -> list[int]:
+    """Return the process ids of the workers that answer for the model, as control knows them."""
+    workers = release(gateway).json["workers"]
+    return sorted(one["pid"] for one in workers if one["generation"] is not None)
 
 
 @contextlib.contextmanager
@@ -152,13 +159,13 @@ def test_a_full_disk_is_seen_and_overcome(gateway: Gateway) -> None:
     with asking(gateway, "a") as seen:
         # What fits into so few bytes can still be written: it is the next page that fails.
         with limited(control, resource.RLIMIT_FSIZE, 4096):
-            eventually(lambda: gateway.metric("tidegate_store_writable") == 0)
-            models.put(repository(gateway), "b", 1, models.slow(steps=1))
-            words = "it cannot be copied to the state directory: "
-            eventually(lambda: gateway.index()["b", "1"]["reason"].startswith(words))
             refused = release(gateway, "hold", reason="a test", actor="ann")
             assert (refused.status, refused.json["code"]) == (503, "store_unavailable")
             assert release(gateway).json["held"] == ""
+            assert gateway.metric("tidegate_store_writable") == 0
+            models.put(repository(gateway), "b", 1, models.slow(steps=1))
+            words = "it cannot be copied to the state directory: "
+            eventually(lambda: gateway.index()["b", "1"]["reason"].startswith(words))
         eventually(lambda: gateway.metric("tidegate_store_writable") == 1)
         eventually(lambda: gateway.index()["b", "1"]["state"] == "READY")
         assert release(gateway, "hold", reason="a test", actor="ann").status == 200
