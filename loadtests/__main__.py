@@ -11,6 +11,7 @@ from loadtests import (
     access,
     bench_models,
     capture,
+    consoles,
     feedback,
     footprint,
     kills,
@@ -52,6 +53,9 @@ def main() -> None:
     tested = commands.add_parser("soak", help="whether anything grows in a long mixed run")
     soak.add_options(tested)
     tested.set_defaults(run=soak.run)
+    tested = commands.add_parser("console", help="what twenty open tabs cost")
+    consoles.add_options(tested)
+    tested.set_defaults(run=consoles.run)
     options = parser.parse_args()
     if not getattr(options, "json", False):
         print(f"machine: {machine()}", flush=True)

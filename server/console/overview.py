@@ -12,10 +12,10 @@ from urllib.parse import quote
 from server.console import candidates, drawing, words
 from server.console.candidates import Progress
 from server.console.lights import Light, Watch, light
-from server.console.traffic import NOW_SLOTS, Figures, Traffic, figures, per_second, together
+from server.console.traffic import NOW_SLOTS, Figures, Traffic, figures, rates, together
 from server.release.route import ReleaseRoute
 
-SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 96.0, 24.0, 45
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 96.0, 24.0, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,6 @@ def _now(traffic: Traffic) -> Traffic:
 def _row(facts: ModelFacts, silence: Traffic) -> Row:
     traffic = together(facts.traffic) or silence
     state, state_words = _state(facts)
-    rates = drawing.thinned(per_second(traffic, traffic.requests), SPARK_POINTS)
     return Row(
         facts.name,
         model_href(facts.name),
@@ -126,7 +125,7 @@ def _row(facts: ModelFacts, silence: Traffic) -> Row:
         state_words,
         facts.route.live or words.NOT_KNOWN,
         figures(_now(traffic)),
-        drawing.line(rates, SPARK_WIDTH, SPARK_HEIGHT),
+        drawing.line(rates(traffic, SPARK_POINTS), SPARK_WIDTH, SPARK_HEIGHT),
         light(facts.watch),
         candidates.progress(facts.gates, candidates.weights(facts.route)),
         [

@@ -107,6 +107,17 @@ def per_second(traffic: Traffic, counts: NDArray[np.int64]) -> list[float | None
     ]
 
 
+def rates(traffic: Traffic, most: int) -> list[float | None]:
+    """Return requests a second of neighbouring steps together, `most` points at most."""
+    steps = len(traffic.ends)
+    starts = np.arange(0, steps, -(-steps // most) or 1)
+    if not len(starts):
+        return []
+    spans = np.add.reduceat(traffic.spans, starts)
+    found = np.add.reduceat(traffic.requests, starts) / np.where(spans > 0.0, spans, np.nan)
+    return [None if one != one else one for one in np.round(found, 3).tolist()]
+
+
 def quantiles(traffic: Traffic, at: float, merged: int = 3) -> list[float | None]:
     """Return a quantile for each step, in milliseconds, of it and those just before it.
 

@@ -91,7 +91,7 @@ class ConsoleApp:
         """Show all models."""
 
         async def view() -> object:
-            return overview.view(await self._facts.overview())
+            return await asyncio.to_thread(overview.view, await self._facts.overview())
 
         return await self._shown(request, Page("overview", 3, view))
 
@@ -100,6 +100,7 @@ class ConsoleApp:
         name = request.path_params["model"]
 
         async def view() -> object:
+            # Not on a thread: workers add to these counts meanwhile.
             return model.view(await self._facts.model(name))
 
         return await self._shown(request, Page("model", 5, view, {"model": name}))

@@ -14,6 +14,7 @@ from server.console.traffic import (
     per_second,
     quantile,
     quantiles,
+    rates,
     together,
 )
 from server.wire.tally import DURATION_BUCKETS, DurationHistogram
@@ -103,3 +104,21 @@ def test_steps_of_one_bucket_are_interpolated_evenly() -> None:
     counts[DURATION_BUCKETS.index(0.005)] = 4
 
     assert quantile(counts, 0.5) == pytest.approx(0.0035)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 40))
+def test_a_small_line_has_as_many_points_as_asked_for(requests: list[int], most: int) -> None:
+    """Its points are rates of neighbouring steps together, so none is above the highest."""
+    found = rates(traffic(requests), most)
+
+    assert len(found) <= most
+    assert all(one is not None and one <= max(requests) / 5.0 for one in found)
+
+
+def test_a_point_of_steps_without_a_length_is_not_known() -> None:
+    """The clock was set back."""
+    some = traffic([10, 20])
+    some.spans[:] = [0.0, 5.0]
+
+    assert rates(some, 2) == [None, 4.0]
+    assert rates(some, 1) == [6.0]
