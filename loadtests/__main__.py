@@ -17,6 +17,7 @@ from loadtests import (
     kills,
     loading,
     monitoring,
+    pictures,
     rollbacks,
     shadow,
     switches,
@@ -53,6 +54,8 @@ def main() -> None:
     tested = commands.add_parser("soak", help="whether anything grows in a long mixed run")
     soak.add_options(tested)
     tested.set_defaults(run=soak.run)
+    tested = commands.add_parser("pictures", help="draw those of docs/statistics.md anew")
+    tested.set_defaults(run=lambda _: pictures.draw())
     tested = commands.add_parser("console", help="what twenty open tabs cost")
     consoles.add_options(tested)
     tested.set_defaults(run=consoles.run)
