@@ -13,13 +13,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.access.principals import Principal
 from server.access.roles import Role
 from server.controlplane.feedback import Feedback
 from server.controlplane.feedback_work import Answer
 from server.controlplane.known import KnownModel
 from server.controlplane.realised_view import RealisedView
-from server.errors import BadJson, InvalidRequest
-from server.http_app import RoleRoute, json_response, read_body, route
+from server.errors import BadJson, Forbidden, InvalidRequest
+from server.http_app import RoleRoute, json_response, principal_of, read_body, route
 
 MAX_FEEDBACK_BYTES = 4 << 20
 MAX_ITEMS = 10_000
@@ -46,7 +47,9 @@ class FeedbackApp:
 
     async def push(self, request: Request) -> Response:
         """Take labels, and say of each what became of it when that is in the store."""
-        answers = await self._feedback.submit(_items(await read_body(request, MAX_FEEDBACK_BYTES)))
+        items = _items(await read_body(request, MAX_FEEDBACK_BYTES))
+        _check_models(items, principal_of(request))
+        answers = await self._feedback.submit(items)
         counts = Counter(answer.result.value for answer in answers)
         return json_response({"results": [_plain(answer) for answer in answers], "counts": counts})
 
@@ -81,6 +84,19 @@ def _items(body: bytes) -> list[Any]:
     if len(items) > MAX_ITEMS:
         raise InvalidRequest(f"a call may have {MAX_ITEMS} labels, got {len(items)}")
     return items
+
+
+def _check_models(items: list[Any], principal: Principal | None) -> None:
+    """See that who may ask some models only sends labels of these, and says so."""
+    if principal is None or principal.models is None:
+        return
+    for item in items:
+        model = item.get("model") if isinstance(item, dict) else None
+        if not isinstance(model, str) or not principal.may_ask(model):
+            raise Forbidden(
+                f"'{principal.name}' may send labels of some models only: each label has to name "
+                f"one of them as 'model', got '{str(model)[:64]}'"
+            )
 
 
 def _plain(answer: Answer) -> dict[str, str]:
