@@ -24,6 +24,7 @@ from loadtests.hostile.models import affine, put
 from loadtests.hostile.mutations import GOOD, MODEL, SMUGGLED, mutated, request
 
 LANES = 32
+PARTS = 10
 HEALTH = request(b"/v2/health/ready", method=b"GET")
 PATIENCE_SECONDS = 5.0
 REQUESTS_PER_CONNECTION = 20
@@ -57,11 +58,10 @@ def measure(requests: int, seed: int) -> dict[str, Any]:
         with targets.tidegate(scratch, scratch / "models") as target:
             worker = processes.worker(target.pid)
             found, started = Found(), time.perf_counter()
-            warm = max(requests // 10, 1000)
-            uvloop.run(_run(target.port, warm, seed, found))
-            before = processes.resident_bytes(worker)
-            uvloop.run(_run(target.port, requests - warm, seed + warm, found))
-            after = processes.resident_bytes(worker)
+            memory = []
+            for part in range(PARTS):
+                uvloop.run(_run(target.port, requests // PARTS, seed + part * requests, found))
+                memory.append(processes.resident_bytes(worker) / (1 << 20))
             seconds = time.perf_counter() - started
             same = processes.worker(target.pid) == worker
         log = (scratch / "tidegate.log").read_text()
@@ -77,7 +77,8 @@ def measure(requests: int, seed: int) -> dict[str, Any]:
         "statuses": {str(key): count for key, count in sorted(found.statuses.items())},
         "checks of health and of a good answer": found.checks,
         "streams without a due answer": found.silent,
-        "memory of the worker, MiB more": round((after - before) / (1 << 20), 2),
+        "memory of the worker after each tenth, MiB": [round(one, 2) for one in memory],
+        "MiB more in the last half": round(memory[-1] - memory[PARTS // 2 - 1], 2),
         "troubles": found.troubles,
     }
 
