@@ -15,6 +15,8 @@ _SHARE_OF_FREE = 4
 """A holder may have this many times what is free: alone four fifths of all, two 44 % each."""
 
 _SMOOTHING = 0.5
+_CHANGE = 0.05
+"""Change of the speed from which the room is measured out anew."""
 _MOST_SLOWER = 2.0
 """One that took longer than so many times what was expected counts as so many: a batch during which
 the machine was busy elsewhere must not refuse the next requests."""
@@ -113,9 +115,12 @@ class Room:
         else:
             self.row_seconds += _SMOOTHING * (min(sample, _MOST_SLOWER * expected) - expected)
         self._is_measured = True
-        self._settle()
+        # A small change is not worth the microseconds: some models run each request by itself.
+        if abs(self.row_seconds - self._settled_seconds) > _CHANGE * self._settled_seconds:
+            self._settle()
 
     def _settle(self) -> None:
+        self._settled_seconds = self.row_seconds
         self.rows = rows_that_may_wait(self.policy, self.row_seconds)
         most = self.rows[HIGH] + 2 * self.policy.full_rows
         self.longest_seconds = most * self.row_seconds
