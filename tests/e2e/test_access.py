@@ -150,4 +150,4 @@ def test_no_secret_is_in_an_answer_a_log_or_a_file(
     files = [path for path in (folder / "state").rglob("*") if path.is_file()]
     texts = [*answers, gateway.log_path.read_bytes(), *(path.read_bytes() for path in files)]
     assert not [text[:200] for text in texts for one in secrets if one.encode() in text]
-    assert all(len(line["key_id"]) == 8 for line in gateway.logged("caller_refused"))
+    assert "wrong000" in {line["key_id"] for line in gateway.logged("caller_refused")}
