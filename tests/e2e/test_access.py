@@ -89,7 +89,8 @@ def test_who_may_operate_promotes_and_the_audit_names_the_owner_of_the_key(
     answer = promote(gateway, 1, **bearer(made, "ann"))
     assert answer.status == 200, answer.body
     history = f"{gateway.control}/v1/models/m/release/history"
-    assert call(history, **bearer(made, "prometheus")).json["entries"][0]["actor"] == "ann"
+    entries = call(history, None, **bearer(made, "prometheus")).json["entries"]
+    assert entries[0]["actor"] == "ann"
 
     assert infer(gateway) == 401
     assert infer(gateway, **bearer(made, "one-model")) == 403
@@ -108,7 +109,7 @@ def test_labels_of_other_models_are_not_taken(gateway: Gateway, made: dict[str, 
     own = {"items": [{**label, "model": "other"}]}
     assert call(url, own, **bearer(made, "one-model")).status == 200
     assert call(url, {"items": [label]}, **bearer(made, "shop")).status == 200
-    assert call(f"{gateway.control}/metrics", **bearer(made, "prometheus")).status == 200
+    assert call(f"{gateway.control}/metrics", None, **bearer(made, "prometheus")).status == 200
 
 
 def test_keys_change_without_a_restart(
