@@ -1,8 +1,8 @@
 """Roll back under load from a version that hangs: what is lost, and when answers are good again.
 
 Version 1 answers; version 2 has passed its check and its warm-up, and never ends on what callers
-send. It is promoted under load, and rolled back a moment later. Nothing may be lost: what runs in it
-is answered by version 1 as well.
+send. It is promoted under load, and rolled back a moment later. Nothing may be lost: what runs in
+it is answered by version 1 as well.
 """
 
 import contextlib

@@ -2,8 +2,8 @@
 
 A roll back is often from a version that is slow or hangs: without this, whoever waits in its queue
 would go on waiting. Decides who moves: requests that named no version, do not run or are in a run
-that stalls, and would be read in the same way by the other version. All others keep the version that
-they met.
+that stalls, and would be read in the same way by the other version. All others keep the version
+that they met.
 
 Concurrency: event loop only.
 """
