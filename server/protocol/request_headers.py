@@ -5,8 +5,8 @@ is an error, a malformed x-request-id is replaced by one of ours (it would be ec
 X-Model-Version may hold anything: what no version is called is not found.
 """
 
-import random
 import re
+import secrets
 from dataclasses import dataclass
 
 from server.errors import BadBinary, InvalidRequest
@@ -99,7 +99,7 @@ def accepted_id(value: bytes | None) -> str | None:
 
 def new_request_id() -> str:
     """Make an id for a request that brought none, so that an error can be found in the log."""
-    return f"{random.getrandbits(64):016x}"
+    return secrets.token_hex(8)
 
 
 def _whole_number(value: bytes | None) -> int | None:
