@@ -7,8 +7,8 @@ import pytest
 
 RUNS_NO_MODEL = {"onnxruntime"}
 SERVES_NOTHING = RUNS_NO_MODEL | {"anyio", "click", "numpy", "starlette", "uvicorn"}
-WHEN_NEEDED = {"alembic", "pyarrow", "sqlalchemy", "websockets"}
-"""A store that is as it should be, capture that is on."""
+WHEN_NEEDED = {"alembic", "jinja2", "pyarrow", "sqlalchemy", "websockets"}
+"""A store that is as it should be, capture that is on, a page that somebody asks for."""
 
 
 @pytest.mark.parametrize(
