@@ -88,10 +88,10 @@
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
       width: element.clientWidth,
-      height: 190,
+      height: 180,
       scales: { x: { range: span }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 60, values: (u, ticks) => ticks.map((at) => clock(new Date(at * 1e3)).slice(0, 5)) },
+        { ...axis, size: 26, space: 60, values: (u, ticks) => ticks.map((at) => clock(new Date(at * 1e3)).slice(0, 5)) },
         { ...axis, size: 56, values: (u, ticks) => ticks.map(short) },
       ],
       legend: { live: true },
