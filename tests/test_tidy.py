@@ -112,6 +112,7 @@ ONLY_IN = {
         "dataplane/process.py",
         "http/connection.py",
         "http/exchanges.py",
+        "http/serving.py",
     },
     "uvloop": {"child.py"},
     "watchfiles": {"controlplane/catalog.py"},

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Iterator
 
 import structlog
 import uvicorn
@@ -52,6 +51,7 @@ from server.controlplane.tending import Tending
 from server.controlplane.totals import Totals
 from server.http.connection import Connection
 from server.http.port import HttpPort
+from server.http.serving import Server
 from server.http.tls import certificates
 from server.store.database import Store
 from server.wire import fault, record, shadow
@@ -62,14 +62,6 @@ log = structlog.get_logger()
 MONITOR_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """For what still waits to be written when control ends; a disk may hang for ever."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the supervisor decides when to stop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Control:
@@ -129,7 +121,7 @@ class Control:
         self._certificates = certificates(settings)
         self._server = self._http_server(release_operations)
 
-    def _http_server(self, release_operations: ReleaseOperations) -> _Server:
+    def _http_server(self, release_operations: ReleaseOperations) -> Server:
         """Put all routes of the control port together."""
         feedback_app = FeedbackApp(
             self._feedback, self._realised, self._operations.find, self._monitor.estimated
@@ -156,7 +148,7 @@ class Control:
         )
         config.load()
         config.ssl = None if tls is None else tls.context
-        return _Server(config)
+        return Server(config, self._charter.settings.header_timeout_seconds)
 
     def _console(
         self, release_operations: ReleaseOperations, feedback_app: FeedbackApp

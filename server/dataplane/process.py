@@ -9,12 +9,11 @@ the supervisor has found a successor.
 """
 
 import asyncio
-import contextlib
 import functools
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
@@ -33,6 +32,7 @@ from server.dataplane.routes import Routes
 from server.dataplane.telemetry import Telemetry
 from server.engine.recorder import Recorder
 from server.errors import ShuttingDown
+from server.http.serving import Server
 from server.http.tls import certificates
 from server.settings import Settings
 from server.wire import desired, status
@@ -53,19 +53,14 @@ _LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the worker decides when to stop."""
+class _Server(Server):
+    """A server that tells when connections are taken."""
 
     on_started: Callable[[], None]
-    """Told when connections are taken."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.on_started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Worker:
@@ -104,7 +99,7 @@ class Worker:
         config.load()
         self._certificates = certificates(self.settings)
         config.ssl = None if self._certificates is None else self._certificates.context
-        self._server = _Server(config)
+        self._server = _Server(config, self.settings.header_timeout_seconds)
         self._server.on_started = self._on_serving
         self._first_bytes = 0
         """Resident memory when it began to serve."""
