@@ -6,6 +6,7 @@ program looks by itself.
 
 import http.client
 import os
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -41,7 +42,10 @@ def health(
         fail(f"'{address}' is not an http:// address: it does not answer", "name the data port")
     path = "/v2/health/live" if live else "/v2/health/ready"
     try:
-        with urllib.request.urlopen(address + path, timeout=_TIMEOUT_SECONDS) as answer:
+        context = None if url or address.startswith("http:") else _of_this_machine()
+        with urllib.request.urlopen(
+            address + path, timeout=_TIMEOUT_SECONDS, context=context
+        ) as answer:
             status, body = answer.status, answer.read(4096)
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read(4096)
@@ -65,4 +69,16 @@ def _own_url() -> str:
     except ConfigError as error:
         fail("\n".join(error.problems), "mend the settings, or name the port with --url")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    scheme = "https" if settings.speaks_tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _of_this_machine() -> ssl.SSLContext:
+    """Return what takes any certificate: ours is for the name that others know us by.
+
+    The question has no key in it, and nobody but this machine is asked.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,11 +1,14 @@
 """`tidegate health` against something that answers as a data port would."""
 
 import socket
+import ssl
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from server.cli import app
+from tests.support.authority import Authority
 from tests.support.fake_http import Answers, answering
 
 READY: Answers = {
@@ -49,6 +52,21 @@ def test_nobody_there_is_said_with_a_fix(url: str) -> None:
     assert result.exit_code == 1
     assert "does not answer" in result.stderr
     assert "fix: " in result.stderr
+
+
+def test_a_gateway_that_speaks_tls_is_asked_so(tmp_path: Path) -> None:
+    """Its certificate is for the name that others know it by; a named address has to fit."""
+    cert, key = map(str, Authority(tmp_path).sign("gateway.example"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    with answering(READY, context) as server:
+        port = str(server.port)
+        own = run(TIDEGATE_PORT=port, TIDEGATE_TLS_CERT=cert, TIDEGATE_TLS_KEY=key)
+        named = run("--url", f"https://127.0.0.1:{port}")
+
+    assert (own.exit_code, own.stdout) == (0, "ready\n")
+    assert named.exit_code == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in named.stderr
 
 
 def test_wrong_settings_are_told() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ class FakeServer:
 
 
 @contextlib.contextmanager
-def answering(answers: Answers) -> Iterator[FakeServer]:
+def answering(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
     """Answer on a free port until the block ends; what is not in the table gets 404."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,6 +53,8 @@ def answering(answers: Answers) -> Iterator[FakeServer]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as listener:
         port = int(listener.server_address[1])
+        if tls is not None:
+            listener.socket = tls.wrap_socket(listener.socket, server_side=True)
         server = FakeServer(f"http://127.0.0.1:{port}", port)
         thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
         thread.start()
