@@ -1,4 +1,4 @@
-"""Every error that Tidegate raises on purpose.
+"""Every error that Tidegate raises on purpose; `operator_errors.py` has those of operators' calls.
 
     TidegateError
         BadHttp               the bytes are not a request we may read
@@ -35,16 +35,6 @@
         NonFiniteOutput       the model answered NaN or infinity, which JSON cannot carry
         OutputTooLarge        the model's answer is larger than the limit
         ModelInvalid          a version in the repository cannot be served
-        ProfileInvalid        a reference profile is damaged, or not of this model
-        DataInvalid           a reference profile cannot be made of this data
-        LoadTimeout           a load did not finish in the time an API call may take
-        StateNotSaved         what was asked for cannot be written down
-        StoreUnavailable      the store cannot be read or written now
-        MonitoringOff         monitoring is switched off
-        FeedbackBusy          too many labels wait to be written
-        ReleaseRefused        the release state does not allow the change now
-        StaleGeneration       the release state has changed since it was looked at
-        IdempotencyConflict   a key that stood for another request
         ControlUnavailable    the control process cannot be reached
         ConfigError           the settings are wrong
 
@@ -52,7 +42,6 @@
 fields, tensors and numbers of the caller's own request, never a path or an exception of ours.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -289,83 +278,17 @@ class OutputTooLarge(TidegateError):
 
 
 class ModelInvalid(TidegateError):
-    """A version in the repository cannot be served; `fix` says what would help."""
+    """A version in the repository cannot be served; `fix` says what would help.
+
+    `may_pass` says that it is not the version's fault, and that a later try may succeed as it is.
+    """
 
     code = "model_invalid"
 
-    def __init__(self, message: str, *, fix: str = "") -> None:
+    def __init__(self, message: str, *, fix: str = "", may_pass: bool = False) -> None:
         super().__init__(message)
         self.fix = fix
-
-
-class ProfileInvalid(TidegateError):
-    """A reference profile cannot be used: names the field that is wrong, or what does not fit."""
-
-    code = "profile_invalid"
-
-
-class DataInvalid(TidegateError):
-    """No reference profile can be made of this data; `fix` says what would help."""
-
-    code = "data_invalid"
-
-    def __init__(self, message: str, *, fix: str = "") -> None:
-        super().__init__(message)
-        self.fix = fix
-
-
-class LoadTimeout(TidegateError):
-    """The load goes on, but longer than an API call may take."""
-
-    code = "load_timeout"
-
-
-class StateNotSaved(TidegateError):
-    """The state directory cannot be written, and so nothing was changed."""
-
-    code = "state_not_saved"
-
-
-class StoreUnavailable(TidegateError):
-    """The store cannot be read or written now; predictions go on without it."""
-
-    code = "store_unavailable"
-    retry_after_seconds: int | None = 10
-
-
-class MonitoringOff(TidegateError):
-    """Monitoring is switched off, so there is nothing to report."""
-
-    code = "monitoring_off"
-
-
-class FeedbackBusy(TidegateError):
-    """More labels wait to be written than may."""
-
-    code = "feedback_busy"
-    retry_after_seconds: int | None = 1
-
-
-class ReleaseRefused(TidegateError):
-    """A change that the release state does not allow now; `missing` lists what is in its way."""
-
-    code = "release_refused"
-
-    def __init__(self, message: str, *, missing: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.missing = list(missing)
-
-
-class StaleGeneration(TidegateError):
-    """The release state has changed since the caller looked at it."""
-
-    code = "stale_generation"
-
-
-class IdempotencyConflict(TidegateError):
-    """An Idempotency-Key that stood for another request before."""
-
-    code = "idempotency_conflict"
+        self.may_pass = may_pass
 
 
 class ControlUnavailable(TidegateError):

@@ -53,12 +53,18 @@ def number_of(bound: socket.socket) -> int:
     return number
 
 
-def give_up_after(listener: socket.socket, seconds: float) -> None:
-    """Have the kernel end connections of this socket that take nothing of an answer for so long.
+_UNSENT_BYTES = 128 << 10
 
-    What fits into the kernel's buffers has left us, and only the kernel sees that nobody reads it.
+
+def give_up_after(listener: socket.socket, seconds: float) -> None:
+    """Have connections of this socket end that take nothing of an answer for so long.
+
+    The kernel gives up a client that no longer acknowledges. One that does, and reads nothing, is
+    seen by us, if what it does not take stays with us: so the kernel is told to hold little.
     Systems that cannot do so end such a connection when it has been idle for too long.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = min(round(seconds * 1000), 1 << 30)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)

@@ -2,26 +2,39 @@
 
 import inspect
 import re
+from types import ModuleType
 
 import pytest
 
-from server import errors
+from server import errors, operator_errors
 from server.errors import ConfigError, ModelInvalid, TidegateError
 from server.protocol.errors import STATUS
 
-CLASSES = [
-    value
-    for value in vars(errors).values()
-    if inspect.isclass(value) and issubclass(value, TidegateError) and value is not TidegateError
-]
+MODULES = (errors, operator_errors)
 
 
-def test_the_tree_in_the_docstring_lists_every_class_in_order() -> None:
+def classes(module: ModuleType) -> list[type[TidegateError]]:
+    """Return the errors that a module defines, in its order."""
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, TidegateError)
+        and value is not TidegateError
+        and value.__module__ == module.__name__
+    ]
+
+
+CLASSES = [error for module in MODULES for error in classes(module)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_tree_in_the_docstring_lists_every_class_in_order(module: ModuleType) -> None:
     """A class that the docstring does not know, or knows elsewhere, fails here."""
-    assert errors.__doc__ is not None
-    listed = re.findall(r"^ {8}(\w+) {2,}\S", errors.__doc__, re.MULTILINE)
+    assert module.__doc__ is not None
+    listed = re.findall(r"^ {8}(\w+) {2,}\S", module.__doc__, re.MULTILINE)
 
-    assert listed == [error.__name__ for error in CLASSES]
+    assert listed == [error.__name__ for error in classes(module)]
 
 
 def test_every_error_has_a_code_of_its_own() -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from server.capture.arrow import pieces, plan_of
 from server.capture.columns import CapturePlan
 from server.capture.writer import SUFFIX
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.wire.record import BatchRecords
 
 

@@ -96,7 +96,7 @@ def show(
 
     Example: tidegate profile show breast-cancer 2
     """
-    from server.errors import ProfileInvalid
+    from server.operator_errors import ProfileInvalid
     from server.repository.reference import load_profile
 
     folder = _version_folder(repository, model, version)
@@ -148,8 +148,9 @@ def _version_folder(repository: Path, model: str, version: str) -> Path:
 def _built(folder: Path, data: Path, options: "Options") -> "Built":
     from server.cli.check import check_version
     from server.engine.session import Session
-    from server.errors import DataInvalid, ModelInvalid, ProfileInvalid
+    from server.errors import ModelInvalid
     from server.monitoring.profile import Source
+    from server.operator_errors import DataInvalid, ProfileInvalid
     from server.reference.answering import Answers
     from server.reference.building import Builder
     from server.reference.opening import open_table

@@ -78,7 +78,7 @@ def replay(
 
 
 def _found(paths: list[Path], model: str, against: str | None) -> "Captured":
-    from server.errors import DataInvalid
+    from server.operator_errors import DataInvalid
 
     try:
         from server.capture.reading import find
@@ -133,7 +133,8 @@ def _replayed(
     limit: int,
 ) -> "tuple[dict[str, Any], Report]":
     """Run the candidate; return what is said of it, and what the gates say."""
-    from server.errors import DataInvalid, ModelInvalid
+    from server.errors import ModelInvalid
+    from server.operator_errors import DataInvalid
     from server.release.gate_settings import GateSettings
     from server.repository.intake_rules import checked_shadow
     from server.shadow.replaying import RECORD_ROWS, Subject

@@ -21,7 +21,7 @@ from server.controlplane.known import KnownModel, KnownVersion
 from server.errors import ModelInvalid
 from server.repository.layout import ModelFolder, VersionFolder, scan, scan_model
 from server.repository.model_settings import read_setup
-from server.repository.staging import NotCopied, StillChanging
+from server.repository.staging import StillChanging
 from server.settings import ModelSettings, Settings
 
 log = structlog.get_logger()
@@ -260,7 +260,7 @@ class Catalog:
         known = model.versions[version]
         is_news = known.error != str(error) or not known.is_uncopied
         known.error, known.fix = str(error), error.fix
-        known.is_uncopied = isinstance(error, NotCopied)
+        known.is_uncopied = error.may_pass
         if is_news:  # What cannot be copied is tried every few seconds.
             self.loads[model.name, "failed"] += 1
             log.warning(

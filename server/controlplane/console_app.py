@@ -27,8 +27,9 @@ from server.console.pages import KINDS, POLICY, STATIC, Pages, files
 from server.controlplane.console_facts import ConsoleFacts
 from server.controlplane.release_calls import Headers, read_call
 from server.controlplane.release_operations import ReleaseOperations
-from server.errors import NotFound, StaleGeneration, TidegateError
+from server.errors import NotFound, TidegateError
 from server.http_app import RoleRoute, principal_of, read_body, route
+from server.operator_errors import StaleGeneration
 from server.protocol.errors import error_answer
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
 

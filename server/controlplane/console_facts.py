@@ -33,8 +33,9 @@ from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.totals import Totals
 from server.controlplane.watched import Watched
-from server.errors import StoreUnavailable, TidegateError
+from server.errors import TidegateError
 from server.monitoring.history import History, history_of
+from server.operator_errors import StoreUnavailable
 from server.protocol import metadata
 from server.statistics.sequential import Alert
 from server.store.database import Store

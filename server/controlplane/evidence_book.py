@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from server.errors import StoreUnavailable
 from server.monitoring.joining import Pairs
 from server.monitoring.realised_figures import PairedCounts
+from server.operator_errors import StoreUnavailable
 from server.release.canary_evidence import CanaryEvidence, Requests
 from server.release.evidence import ShadowEvidence
 from server.release.route import ReleaseRoute

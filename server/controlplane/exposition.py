@@ -43,10 +43,10 @@ SHED = frozenset(
     {
         "deadline_queue",
         "memory_budget",
-        "queue_full",
         "overloaded",
-        "shutting_down",
+        "queue_full",
         "quota_exceeded",
+        "shutting_down",
         "too_many_connections",
     }
 )

@@ -25,11 +25,11 @@ from server.controlplane import feedback_work
 from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
-from server.errors import FeedbackBusy, StoreUnavailable
 from server.monitoring.joining import Pairs, Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
 from server.monitoring.realised_figures import PairedCounts
+from server.operator_errors import FeedbackBusy, StoreUnavailable
 from server.settings import Settings
 from server.store.database import Store
 from server.wire.desired import ModelPlan

@@ -28,7 +28,7 @@ from server.repository.intake_rules import (
 from server.repository.layout import GOLDEN_FILE, VersionFolder
 from server.repository.model_settings import ModelSetup
 from server.repository.reference import Reference, find_reference
-from server.repository.staging import NotCopied, StagedVersion, Store
+from server.repository.staging import StagedVersion, Store
 from server.repository.verdict import Verdict, VerificationOrder
 from server.repository.verdicts import RUNTIME_VERSION, VerdictStore
 from server.settings import Settings
@@ -102,9 +102,10 @@ class Intake:
             await self.prepare()  # Somebody may have cleared the state directory away.
             staged = await self.on_thread(self._store.stage, folder)
         except OSError as error:
-            raise NotCopied(
+            raise ModelInvalid(
                 f"it cannot be copied to the state directory: {error.strerror}",
                 fix="free some space, or choose another directory with --state-dir",
+                may_pass=True,
             ) from error
         verdict, key = await self._verdict(folder, setup, staged, model_file)
         samples_path = self._verdicts.samples_path(key)

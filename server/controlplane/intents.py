@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import structlog
 
-from server.errors import StateNotSaved
+from server.operator_errors import StateNotSaved
 
 log = structlog.get_logger()
 

@@ -55,7 +55,8 @@ _HEADERS = {
     + "'",
     "cache-control": "no-store",
     "content-type": "text/html; charset=utf-8",
-    "referrer-policy": "no-referrer",
+    # With no referrer at all, a browser sends `Origin: null` with the form, and is refused.
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
 

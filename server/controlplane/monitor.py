@@ -28,7 +28,7 @@ from server.controlplane.monitor_keeping import Keeper
 from server.controlplane.monitor_metrics import MonitorSources
 from server.controlplane.monitor_report import drift_report
 from server.controlplane.watched import Watched
-from server.errors import MonitoringOff, VersionNotFound
+from server.errors import VersionNotFound
 from server.monitoring.cohorts import Baseline, baseline_of
 from server.monitoring.drift import Limits, Reading
 from server.monitoring.fitting import differences
@@ -37,6 +37,7 @@ from server.monitoring.observer import Observer, Pace
 from server.monitoring.profile import Profile
 from server.monitoring.report import performance
 from server.monitoring.self_reference import SelfReference
+from server.operator_errors import MonitoringOff
 from server.settings import Settings
 from server.store.database import Store
 from server.wire.desired import ModelPlan, VersionPlan

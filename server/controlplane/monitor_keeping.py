@@ -16,11 +16,11 @@ import structlog
 from server.controlplane import monitor_store, self_references
 from server.controlplane.monitor_store import Batch, Evidence, LoggedEvent
 from server.controlplane.watched import Watched
-from server.errors import StoreUnavailable
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert
 from server.monitoring.drift import Key as ColumnKey
 from server.monitoring.observer import Observer
 from server.monitoring.profile import Profile
+from server.operator_errors import StoreUnavailable
 from server.statistics.sequential import AlertState
 from server.statistics.window import Cell
 from server.store.database import Store

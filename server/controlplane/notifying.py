@@ -26,7 +26,6 @@ from urllib.parse import urlsplit
 import structlog
 
 from server.access.posting import is_public, is_this_machine
-from server.errors import StoreUnavailable
 from server.monitoring.notifier import (
     CONTENT_TYPE,
     Failure,
@@ -34,6 +33,7 @@ from server.monitoring.notifier import (
     next_try,
     signature_headers,
 )
+from server.operator_errors import StoreUnavailable
 from server.settings import Settings
 from server.store.database import Store
 

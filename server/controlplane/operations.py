@@ -21,12 +21,12 @@ from server.controlplane.statistics import model_statistics
 from server.controlplane.totals import Totals
 from server.errors import (
     InvalidRequest,
-    LoadTimeout,
     ModelInvalid,
     ModelNotFound,
     TidegateError,
     VersionNotFound,
 )
+from server.operator_errors import LoadTimeout
 from server.repository.model_settings import override_from_config
 from server.settings import Settings
 

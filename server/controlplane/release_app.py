@@ -29,7 +29,6 @@ from server.controlplane.release_calls import (
     read_seq,
 )
 from server.controlplane.release_operations import ReleaseOperations
-from server.errors import StaleGeneration
 from server.http_app import (
     RoleRoute,
     error_response,
@@ -38,6 +37,7 @@ from server.http_app import (
     read_body,
     route,
 )
+from server.operator_errors import StaleGeneration
 from server.protocol.request_headers import REQUEST_ID, accepted_id, new_request_id
 
 MAX_BODY_BYTES = 64 << 10

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel, KnownVersion
-from server.errors import ReleaseRefused, VersionNotFound
+from server.errors import VersionNotFound
+from server.operator_errors import ReleaseRefused
 from server.release.candidate import Candidate
 from server.release.compatible import difference
 from server.release.route import ReleaseRoute

@@ -23,7 +23,8 @@ from server.controlplane.evidence_book import EvidenceBook, live_epoch
 from server.controlplane.release_judge import Judge
 from server.controlplane.releases import Releases, Wish
 from server.controlplane.routed_counts import RoutedCounts, slow_seconds
-from server.errors import ReleaseRefused, StaleGeneration, StoreUnavailable, TidegateError
+from server.errors import TidegateError
+from server.operator_errors import ReleaseRefused, StaleGeneration, StoreUnavailable
 from server.release.actions import AUTOMATIC, Action, Verb
 from server.release.automatic import Decision, next_decision
 from server.release.canary_evidence import Requests

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
-from server.errors import StaleGeneration, StoreUnavailable
+from server.operator_errors import StaleGeneration, StoreUnavailable
 from server.release.change import Change
 from server.release.route import ReleaseRoute, from_json, to_json
 from server.store.database import Store

@@ -19,7 +19,8 @@ from server.controlplane.release_candidates import candidate
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases, Wish
 from server.controlplane.router import Router
-from server.errors import ModelNotFound, StoreUnavailable, VersionNotFound
+from server.errors import ModelNotFound, VersionNotFound
+from server.operator_errors import StoreUnavailable
 from server.release.actions import Action, Verb
 from server.release.change import Change
 from server.release.mismatches import Mismatch

@@ -32,7 +32,7 @@ from server.controlplane.releases import Releases
 from server.controlplane.router import Router
 from server.controlplane.shadow_feed import ShadowFeed
 from server.controlplane.totals import Totals
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.settings import Settings
 from server.store.database import Store
 

@@ -18,7 +18,7 @@ from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import other_files
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store import sqlite_file
 
 PATIENCE_SECONDS = 10.0

@@ -23,12 +23,8 @@ from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import candidate, check_way_back
 from server.controlplane.release_keeper import ReleaseKeeper
-from server.errors import (
-    IdempotencyConflict,
-    ModelNotFound,
-    StaleGeneration,
-    StoreUnavailable,
-)
+from server.errors import ModelNotFound
+from server.operator_errors import IdempotencyConflict, StaleGeneration, StoreUnavailable
 from server.release.actions import (
     NEEDS_CANDIDATE,
     Action,

@@ -14,9 +14,9 @@ from pathlib import Path
 import structlog
 
 from server.controlplane.intents import write_whole
-from server.errors import ProfileInvalid
 from server.monitoring.profile import Profile
 from server.monitoring.profile_reading import read_profile
+from server.operator_errors import ProfileInvalid
 
 FOLDER = "self-references"
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.statistics.window import DAY_SECONDS, HOUR_SECONDS
 from server.store.database import Store
 from server.store.keys import Subject

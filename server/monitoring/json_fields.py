@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import ProfileInvalid
+from server.operator_errors import ProfileInvalid
 
 MAX_TEXT = 1024
 MAX_COUNT = 2**53

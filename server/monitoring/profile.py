@@ -16,9 +16,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from server.errors import ProfileInvalid
 from server.monitoring.columns import Column, Layout
 from server.monitoring.seasons import HourCounts
+from server.operator_errors import ProfileInvalid
 from server.statistics.bins import Bins
 from server.statistics.categories import Categories, CategoryCounts
 from server.statistics.histogram import ColumnCounts, Counts

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 
-from server.errors import ProfileInvalid
 from server.monitoring.columns import Column, Kind, Layout, Side
 from server.monitoring.hours import Cycle
 from server.monitoring.json_fields import MAX_COUNT, MAX_TEXT, Fields, shown
@@ -28,6 +27,7 @@ from server.monitoring.profile import (
 )
 from server.monitoring.seasons import HourCounts
 from server.monitoring.taking import LABEL, PROJECTED, RANKED, SUMMARIES, VALUE
+from server.operator_errors import ProfileInvalid
 from server.statistics.bins import FLOAT_TYPES, Bins
 from server.statistics.categories import MAX_KEPT, MAX_RARE, Categories, CategoryCounts
 from server.statistics.histogram import ColumnCounts

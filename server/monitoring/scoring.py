@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from server.errors import DataInvalid
 from server.monitoring.columns import Blocks, Column, Kind, Layout
 from server.monitoring.profile import ScoreProfile
 from server.monitoring.sampling import Sample, Words, words_of
 from server.monitoring.taking import LABEL, VALUE
+from server.operator_errors import DataInvalid
 from server.statistics.bins import Bins
 from server.statistics.categories import Words as WordCounts
 from server.statistics.histogram import Counts

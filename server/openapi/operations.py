@@ -6,7 +6,7 @@ methods and roles. Pages for people (the console) are not in it.
 
 from dataclasses import dataclass
 
-from server import errors
+from server import errors, operator_errors
 from server.access.roles import Role
 from server.errors import TidegateError
 
@@ -67,22 +67,26 @@ LOADING: ErrorKinds = (
     errors.ModelNotFound,
     errors.VersionNotFound,
     errors.ModelInvalid,
-    errors.LoadTimeout,
-    errors.StateNotSaved,
-    errors.ReleaseRefused,
-    errors.StoreUnavailable,
+    operator_errors.LoadTimeout,
+    operator_errors.StateNotSaved,
+    operator_errors.ReleaseRefused,
+    operator_errors.StoreUnavailable,
 )
 CHANGING: ErrorKinds = (
     errors.InvalidRequest,
     errors.ModelNotFound,
     errors.VersionNotFound,
-    errors.ReleaseRefused,
-    errors.StaleGeneration,
-    errors.IdempotencyConflict,
-    errors.StoreUnavailable,
-    errors.StateNotSaved,
+    operator_errors.ReleaseRefused,
+    operator_errors.StaleGeneration,
+    operator_errors.IdempotencyConflict,
+    operator_errors.StoreUnavailable,
+    operator_errors.StateNotSaved,
 )
-READING: ErrorKinds = (errors.InvalidRequest, errors.ModelNotFound, errors.StoreUnavailable)
+READING: ErrorKinds = (
+    errors.InvalidRequest,
+    errors.ModelNotFound,
+    operator_errors.StoreUnavailable,
+)
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,12 @@ OPERATIONS: list[Operation] = [
         "What has drifted",
         "Drift",
         parameters=("version",),
-        errors=(*READING, errors.VersionNotFound, errors.ModelUnavailable, errors.MonitoringOff),
+        errors=(
+            *READING,
+            errors.VersionNotFound,
+            errors.ModelUnavailable,
+            operator_errors.MonitoringOff,
+        ),
     ),
     Operation(
         "POST",
@@ -268,8 +277,8 @@ OPERATIONS: list[Operation] = [
         errors=(
             errors.BadJson,
             errors.InvalidRequest,
-            errors.FeedbackBusy,
-            errors.StoreUnavailable,
+            operator_errors.FeedbackBusy,
+            operator_errors.StoreUnavailable,
         ),
     ),
     Operation(

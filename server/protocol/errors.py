@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import orjson
 
-from server import errors
+from server import errors, operator_errors
 from server.errors import TidegateError
 from server.protocol.http_answer import Answer, Headers, json_headers, response_head
 
@@ -48,16 +48,16 @@ STATUS: dict[type[TidegateError], HTTPStatus] = {
     errors.NonFiniteOutput: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.OutputTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.ModelInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.ProfileInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.DataInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
-    errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
-    errors.MonitoringOff: HTTPStatus.CONFLICT,
-    errors.FeedbackBusy: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.ReleaseRefused: HTTPStatus.CONFLICT,
-    errors.StaleGeneration: HTTPStatus.PRECONDITION_FAILED,
-    errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    operator_errors.ProfileInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    operator_errors.DataInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    operator_errors.LoadTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    operator_errors.StateNotSaved: HTTPStatus.INSUFFICIENT_STORAGE,
+    operator_errors.MonitoringOff: HTTPStatus.CONFLICT,
+    operator_errors.FeedbackBusy: HTTPStatus.TOO_MANY_REQUESTS,
+    operator_errors.ReleaseRefused: HTTPStatus.CONFLICT,
+    operator_errors.StaleGeneration: HTTPStatus.PRECONDITION_FAILED,
+    operator_errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
+    operator_errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ControlUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConfigError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -76,7 +76,7 @@ def error_answer(error: Exception, request_id: str) -> Answer:
     }
     if isinstance(error, errors.ModelInvalid) and error.fix:
         body["fix"] = error.fix
-    if isinstance(error, errors.ReleaseRefused) and error.missing:
+    if isinstance(error, operator_errors.ReleaseRefused) and error.missing:
         body["missing"] = error.missing
     encoded = orjson.dumps(body)
     headers = json_headers(len(encoded))

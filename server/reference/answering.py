@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.engine.session import Session
-from server.errors import DataInvalid, ModelFailed
+from server.errors import ModelFailed
+from server.operator_errors import DataInvalid
 from server.tensors import Array
 
 _SHOWN = 300

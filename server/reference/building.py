@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from server.errors import DataInvalid
 from server.monitoring.columns import Kind, Layout, layout_of, probability_outputs
 from server.monitoring.hours import HOUR_SECONDS, Cycle, Seconds
 from server.monitoring.profile import Profile, Source
@@ -20,6 +19,7 @@ from server.monitoring.profiling import Difference, ProfileBuilder
 from server.monitoring.sampling import Sample, Sampler, Words, sample_rows
 from server.monitoring.scoring import ScorePlan, label_words, other_class, plan_score
 from server.monitoring.taking import VALUE
+from server.operator_errors import DataInvalid
 from server.reference.answering import Answers
 from server.reference.matching import Matching, label_values, match
 from server.reference.tables import Chunk, Table

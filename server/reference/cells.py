@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.tables import Values
 from server.tensors import Array, Datatype, fp32_to_bf16
 

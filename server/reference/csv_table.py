@@ -13,7 +13,7 @@ from typing import TextIO
 
 import numpy as np
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.tables import CHUNK_ROWS, Chunk
 
 _SEPARATORS = ",;\t"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.cells import joined, to_datatype
 from server.reference.tables import Chunk, Values
 from server.tensors import Array, Signature, TensorSpec

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.tables import CHUNK_ROWS, Chunk
 from server.tensors import Array, file_problem
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.csv_table import CsvTable
 from server.reference.npz_table import NpzTable
 from server.reference.parquet_table import ParquetTable

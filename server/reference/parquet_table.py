@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.tables import CHUNK_ROWS, Chunk
 from server.tensors import Array
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from server.errors import InvalidRequest, ReleaseRefused
+from server.errors import InvalidRequest
+from server.operator_errors import ReleaseRefused
 from server.release import faults, transitions
 from server.release.candidate import Candidate
 from server.release.checks import check_reason

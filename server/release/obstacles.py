@@ -6,7 +6,7 @@ what is in `transitions.py`. Pure.
 
 from collections.abc import Sequence
 
-from server.errors import ReleaseRefused
+from server.operator_errors import ReleaseRefused
 from server.release.candidate import Candidate
 from server.release.route import ReleaseRoute
 

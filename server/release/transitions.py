@@ -17,7 +17,7 @@ are, what a gate says, or how a state is kept: whoever asks for a change brings 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server.errors import StaleGeneration
+from server.operator_errors import StaleGeneration
 from server.release.candidate import Candidate
 from server.release.checks import check_reason, check_share, check_steps
 from server.release.obstacles import (

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import ProfileInvalid
 from server.monitoring.fitting import differences, in_words
 from server.monitoring.profile import Profile
 from server.monitoring.profile_reading import MAX_BYTES, read_profile
+from server.operator_errors import ProfileInvalid
 from server.repository.layout import PROFILE_FILE, is_inside
 from server.tensors import Signature
 

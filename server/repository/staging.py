@@ -37,10 +37,6 @@ class StillChanging(Exception):
     """Files changed while they were read; a later try may succeed."""
 
 
-class NotCopied(ModelInvalid):
-    """The state directory cannot take a copy now; a later try may succeed."""
-
-
 @dataclass(frozen=True, slots=True)
 class StagedVersion:
     """A version's private copy."""

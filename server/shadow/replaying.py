@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from server.capture.columns import CapturePlan
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.release.answers import answers_labels
 from server.release.evidence import ShadowEvidence
 from server.release.gate_settings import GateSettings

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store import sqlite_file
 
 if TYPE_CHECKING:

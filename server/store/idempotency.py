@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
-from server.errors import IdempotencyConflict
+from server.operator_errors import IdempotencyConflict
 from server.store.keys import IdempotencyKey
 from server.store.schema import IDEMPOTENCY
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store import revisions, schema
 
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.sqlite import insert
 
-from server.errors import StaleGeneration
+from server.operator_errors import StaleGeneration
 from server.release.change import Change
 from server.release.route import ReleaseRoute, from_json, to_json
 from server.store import audit

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store import migrating, sqlite_file
 from server.store.sqlite_file import Damaged
 

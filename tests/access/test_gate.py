@@ -11,13 +11,7 @@ from server.access.gate import MAX_REMEMBERED, Gate, Peer
 from server.access.key_file import new_token
 from server.access.keys import Key
 from server.access.roles import Role
-from server.errors import (
-    CrossOrigin,
-    Forbidden,
-    TidegateError,
-    TooManyFailures,
-    Unauthenticated,
-)
+from server.errors import CrossOrigin, Forbidden, TidegateError, TooManyFailures, Unauthenticated
 from server.settings import Settings
 
 HERE = Peer("10.0.0.1")

@@ -10,7 +10,7 @@ import pytest
 from server.capture.columns import CapturePlan
 from server.capture.reading import find
 from server.capture.writer import CaptureWriter
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from tests.support import captured
 from tests.support.captured import plan, taken
 

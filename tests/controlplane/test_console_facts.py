@@ -8,7 +8,8 @@ import pytest
 from server.controlplane.console_facts import watch_of
 from server.controlplane.recent import STEP_SECONDS
 from server.controlplane.watched import Watched
-from server.errors import ModelNotFound, StoreUnavailable, VersionNotFound
+from server.errors import ModelNotFound, VersionNotFound
+from server.operator_errors import StoreUnavailable
 from tests.support import models
 from tests.support.consoles import Console, play
 from tests.support.monitoring import Traffic, put_with_profile

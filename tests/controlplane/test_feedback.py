@@ -10,11 +10,11 @@ import pytest
 
 from server.controlplane import feedback
 from server.controlplane.feedback_work import work_of_series
-from server.errors import FeedbackBusy, StoreUnavailable
 from server.monitoring.label_items import Result
 from server.monitoring.locating import Version
 from server.monitoring.realised import LabelCounts
 from server.monitoring.realised_figures import PairedCounts
+from server.operator_errors import FeedbackBusy, StoreUnavailable
 from server.wire.record import OwnId
 from tests.support.predicted import MODEL, FeedbackRig, item, records
 

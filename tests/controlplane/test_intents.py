@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.controlplane.intents import Intents, write_whole
-from server.errors import StateNotSaved
+from server.operator_errors import StateNotSaved
 
 NAMES = st.text("abcXYZ019._-", min_size=1, max_size=12)
 

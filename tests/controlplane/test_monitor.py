@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.errors import MonitoringOff, StoreUnavailable, VersionNotFound
+from server.errors import VersionNotFound
+from server.operator_errors import MonitoringOff, StoreUnavailable
 from server.store.alerts import read_log
 from tests.support import models
 from tests.support.control import Control, ToldWorker, running_control

@@ -10,11 +10,11 @@ import numpy as np
 from server.controlplane import self_references
 from server.controlplane.monitor_keeping import MAX_LOGGED, Keeper
 from server.controlplane.watched import Watched
-from server.errors import StoreUnavailable
 from server.monitoring.alerts import AlertEvent, Change, DriftAlert
 from server.monitoring.drift import Limits, Reading
 from server.monitoring.observer import Observer, Pace
 from server.monitoring.rate_plans import Rule
+from server.operator_errors import StoreUnavailable
 from server.statistics.sequential import Alert, AlertState
 from server.store.alerts import read_log
 from server.store.database import Store

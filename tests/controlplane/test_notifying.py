@@ -18,8 +18,8 @@ from sqlalchemy import Connection, text
 
 from server.controlplane import notifying
 from server.controlplane.notifying import Notifier
-from server.errors import StoreUnavailable
 from server.monitoring.notifier import GIVE_UP_SECONDS, signature_headers
+from server.operator_errors import StoreUnavailable
 from server.settings import Settings
 from server.store import outbox
 from server.store.database import Store

@@ -12,12 +12,12 @@ from server.controlplane.intents import Intents
 from server.controlplane.operations import ready_filter
 from server.errors import (
     InvalidRequest,
-    LoadTimeout,
     ModelInvalid,
     ModelNotFound,
     TidegateError,
     VersionNotFound,
 )
+from server.operator_errors import LoadTimeout
 from tests.support import models
 from tests.support.control import Control, ToldWorker, running_control
 

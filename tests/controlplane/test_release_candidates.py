@@ -7,7 +7,8 @@ import pytest
 
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import candidate, check_way_back, other_files
-from server.errors import ReleaseRefused, VersionNotFound
+from server.errors import VersionNotFound
+from server.operator_errors import ReleaseRefused
 from server.release.candidate import Candidate
 from server.release.route import Canary, ReleaseRoute
 from server.repository.verdict import Verdict

@@ -8,7 +8,7 @@ import pytest
 
 from server.controlplane import release_keeper
 from server.controlplane.release_keeper import ReleaseKeeper
-from server.errors import StaleGeneration
+from server.operator_errors import StaleGeneration
 from server.release.change import Change
 from server.release.route import ReleaseRoute
 from tests.support.releases import release_bench

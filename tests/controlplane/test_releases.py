@@ -9,14 +9,12 @@ import pytest
 from server.controlplane import releases
 from server.controlplane.known import KnownModel
 from server.controlplane.releases import Outcome, Wish
-from server.errors import (
+from server.errors import InvalidRequest, ModelNotFound, VersionNotFound
+from server.operator_errors import (
     IdempotencyConflict,
-    InvalidRequest,
-    ModelNotFound,
     ReleaseRefused,
     StaleGeneration,
     StoreUnavailable,
-    VersionNotFound,
 )
 from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute

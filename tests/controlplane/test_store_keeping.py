@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from server.controlplane import store_keeping
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.statistics.sequential import Alert
 from server.statistics.window import DAY_SECONDS, Cell
 from server.store import alerts, idempotency, outbox, windows

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from server.errors import ProfileInvalid
 from server.monitoring.json_fields import MAX_COUNT, Fields, shown
+from server.operator_errors import ProfileInvalid
 
 
 @pytest.mark.parametrize(

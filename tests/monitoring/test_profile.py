@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from server.errors import ProfileInvalid
 from server.monitoring.columns import layout_of
 from server.monitoring.profile import NumberProfile, Source
 from server.monitoring.profile_reading import read_profile
+from server.operator_errors import ProfileInvalid
 from server.statistics.smooth_test import shift
 from tests.support import profiles
 

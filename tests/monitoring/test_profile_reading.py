@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.errors import ProfileInvalid
 from server.monitoring import profile_reading
 from server.monitoring.profile import _hash
 from server.monitoring.profile_reading import MAX_BYTES, read_profile
+from server.operator_errors import ProfileInvalid
 from tests.support import profiles, seasons
 
 WRITTEN: dict[str, Any] = json.loads(profiles.profile().to_json())

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.errors import DataInvalid
 from server.monitoring.columns import Kind
 from server.monitoring.profile import NumberProfile, ScoreProfile
 from server.monitoring.scoring import label_words, other_class, plan_score
+from server.operator_errors import DataInvalid
 from server.statistics.bins import probability_bins
 from server.statistics.categories import count_words
 from tests.support.reference_rows import built, layout_for, sample_of, text

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from server.errors import ConfigError, DataInvalid, ProfileInvalid, TidegateError
+from server.errors import ConfigError, TidegateError
 from server.openapi.document import document
 from server.openapi.operations import CONTROL, DATA, OPERATIONS
+from server.operator_errors import DataInvalid, ProfileInvalid
 from server.protocol.errors import STATUS
 
 NEVER_ANSWERED: set[type[TidegateError]] = {ConfigError, DataInvalid, ProfileInvalid}

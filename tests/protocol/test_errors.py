@@ -9,10 +9,10 @@ from server.errors import (
     Overloaded,
     QueueFull,
     QuotaExceeded,
-    ReleaseRefused,
     TidegateError,
     UnsupportedEncoding,
 )
+from server.operator_errors import ReleaseRefused
 from server.protocol.errors import INTERNAL_TEXT, STATUS, error_answer, refusal
 from server.protocol.http_answer import Headers, header_lines, response_head
 from server.protocol.request_headers import new_request_id

@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from server.engine.session import Session
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.answering import Answers
 from tests.support import models
 

@@ -10,11 +10,11 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from server.engine.session import Session
-from server.errors import DataInvalid
 from server.monitoring import sampling
 from server.monitoring.columns import Kind
 from server.monitoring.fitting import differences
 from server.monitoring.profile import NumberProfile, Profile, Source
+from server.operator_errors import DataInvalid
 from server.reference import building
 from server.reference.answering import Answers
 from server.reference.building import Builder, Built, Options

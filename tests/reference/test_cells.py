@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.cells import joined, to_datatype
 from server.tensors import DATATYPES, bf16_to_fp32
 from tests.support.reference_rows import text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.csv_table import CsvTable
 from server.reference.tables import CHUNK_ROWS
 

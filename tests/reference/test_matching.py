@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.matching import label_values, match
 from server.reference.tables import Chunk
 from server.tensors import DATATYPES, Signature, TensorSpec

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.npz_table import NpzTable
 from server.reference.tables import CHUNK_ROWS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.opening import open_table
 from tests.support.permissions import without_root_rights
 

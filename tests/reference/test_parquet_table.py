@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.parquet_table import ParquetTable
 from server.reference.tables import CHUNK_ROWS
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.reference.times import seconds_of
 
 MOMENT = 1_767_571_200.0

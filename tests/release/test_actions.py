@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from server.errors import InvalidRequest, ReleaseRefused
+from server.errors import InvalidRequest
+from server.operator_errors import ReleaseRefused
 from server.release.actions import (
     AUTOMATIC,
     NEEDS_CANDIDATE,

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from server.errors import InvalidRequest, ReleaseRefused, StaleGeneration
+from server.errors import InvalidRequest
+from server.operator_errors import ReleaseRefused, StaleGeneration
 from server.release import transitions as t
 from server.release.candidate import Candidate
 from server.release.route import ALL_BP, DEFAULT_STEPS, ReleaseRoute

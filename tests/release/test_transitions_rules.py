@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.errors import InvalidRequest, ReleaseRefused
+from server.errors import InvalidRequest
+from server.operator_errors import ReleaseRefused
 from server.release import faults
 from server.release import transitions as t
 from server.release.candidate import Candidate

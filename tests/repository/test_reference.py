@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import ProfileInvalid
 from server.monitoring.profile import Profile
+from server.operator_errors import ProfileInvalid
 from server.repository.layout import PROFILE_FILE, scan
 from server.repository.reference import find_reference, load_profile, save_profile
 from tests.support import profiles

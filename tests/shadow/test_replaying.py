@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from server.capture.columns import CapturePlan
-from server.errors import DataInvalid
+from server.operator_errors import DataInvalid
 from server.release.gate_settings import GateSettings
 from server.release.gates import Verdict
 from server.release.shadow_rules import NO_RULES, OutputRule, Segment, ShadowRules

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from sqlalchemy import Connection, text
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store import sqlite_file, windows
 from server.store.database import MAX_PENDING, Health, Store
 from tests.support.documents import ROOT

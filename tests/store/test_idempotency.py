@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from server.errors import IdempotencyConflict
+from server.operator_errors import IdempotencyConflict
 from server.store import idempotency
 from server.store.idempotency import KEPT_SECONDS, Kept
 from server.store.keys import IdempotencyKey

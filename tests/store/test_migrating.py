@@ -9,12 +9,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from server.errors import StoreUnavailable
 from server.monitoring.joining import KeptLabel, SeriesKey
 from server.monitoring.locating import RowKey, Version
 from server.monitoring.prediction_blocks import Role
 from server.monitoring.realised import Task
 from server.monitoring.realised_figures import PairedCounts
+from server.operator_errors import StoreUnavailable
 from server.release.route import from_json
 from server.statistics.sequential import Alert
 from server.store import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from server.errors import StaleGeneration
+from server.operator_errors import StaleGeneration
 from server.release import transitions as t
 from server.release.change import Change
 from server.release.route import ReleaseRoute

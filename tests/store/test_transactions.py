@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.statistics.window import Cell
 from server.store import sqlite_file, windows
 from server.store.keys import Subject

@@ -12,7 +12,7 @@ from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.controlplane.releases import Releases
-from server.errors import StoreUnavailable
+from server.operator_errors import StoreUnavailable
 from server.store.database import Store
 
 
