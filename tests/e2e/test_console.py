@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -315,3 +317,46 @@ def test_axe_is_the_one_that_was_published() -> None:
     assert listed.keys() == {path.name for path in folder.iterdir()} - {"SHA256SUMS.txt"}
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_with_keys_people_enter_one_once(stage: Stage) -> None:
+    """Who may look cannot press; who may act is named by the key. The last test: keys stay on."""
+    watcher, operator = (
+        make_key(stage, "watcher", "read-metrics"),
+        make_key(stage, "ops", "operate"),
+    )
+    eventually(lambda: call(stage.gateway.control + "/").status == 401)
+    with stage.tab() as opened:
+        enter(opened, watcher)
+        expect(opened.page.locator(".who")).to_have_text("watcher")
+        opened.page.locator("#act-hold summary").click()
+        expect(opened.page.locator("#act-hold button")).to_be_disabled()
+        opened.page.get_by_role("button", name="Sign out").click()
+        opened.page.wait_for_url("**/login")
+        enter(opened, operator)
+        expect(opened.page.locator("[name=actor]")).to_have_count(0)
+        act(opened, "hold", "one last look")
+        told(opened, "Held")
+        history = opened.page.locator("table", has_text="Generation").last
+        expect(history.locator("tbody tr").first).to_contain_text("ops")
+        act(opened, "resume")
+        told(opened, "Resumed")
+
+
+def make_key(stage: Stage, name: str, role: str) -> str:
+    """Make a key as an operator does; return it."""
+    command = [sys.executable, "-m", "server", "key", "create", name, "--role", role]
+    command += ["--state-dir", str(stage.gateway.state_dir)]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r"tg_\S+", made.stdout)
+    assert found is not None, made.stdout
+    return found.group()
+
+
+def enter(opened: Tab, key: str) -> None:
+    """Ask for the release page, and enter a key on the page that comes in its place."""
+    opened.page.goto(opened.origin + RELEASE)
+    opened.page.locator("[name=key]").fill(key)
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_url(f"**{RELEASE}")
+    opened.page.wait_for_function("window.htmx !== undefined")
