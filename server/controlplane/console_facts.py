@@ -95,17 +95,15 @@ class ConsoleFacts:
 
     async def overview(self) -> OverviewFacts:
         """Return what the first page is about."""
-        traffic = self._from.recent.by_model()
+        traffic, index = self._from.recent.by_model(), self._from.operations.index()
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row in index:
+            rows.setdefault(row["name"], []).append(row)
         models = []
         for name, model in sorted(self._from.catalog.models.items()):
-            models.append(self._model(model, traffic.get(name, ())))
+            models.append(self._model(model, rows.pop(name, []), traffic.get(name, ())))
             await asyncio.sleep(0)  # Judging candidates takes a while; others must not wait.
-        there = {one.name for one in models}
-        broken = [
-            row
-            for row in self._from.operations.index()
-            if not row["version"] and row["name"] not in there
-        ]
+        broken = [row for left in rows.values() for row in left if not row["version"]]
         return OverviewFacts(models, self._from.recent.silence(), self.unknown(), broken)
 
     async def model(self, name: str) -> PageFacts:
@@ -213,12 +211,14 @@ class ConsoleFacts:
 
     # Parts of these.
 
-    def _model(self, model: KnownModel, traffic: Sequence[Traffic]) -> ModelFacts:
+    def _model(
+        self, model: KnownModel, rows: Sequence[Mapping[str, Any]], traffic: Sequence[Traffic]
+    ) -> ModelFacts:
         route = self._from.releases.route(model.name)
         is_tried = bool(route.shadows) or route.canary is not None
         return ModelFacts(
             model.name,
-            self._from.operations.model_rows(model),
+            [row for row in rows if row["version"]],
             route,
             traffic,
             self._watch(model.name, route.live),
