@@ -28,6 +28,7 @@ DRAIN_DELAY_SECONDS = 4
 UP_SECONDS = 3.0
 """Time for HAProxy to take a gateway in again: two probes, one second apart."""
 CALIBRATION_SECONDS = 5
+_START_SECONDS, _END_SECONDS = 300.0, 120.0
 TEMPLATE = """\
 global
     maxconn 4096
@@ -65,7 +66,7 @@ class Gateway:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + targets.START_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 url = f"http://127.0.0.1:{self.port}/v2/health/ready"
@@ -78,7 +79,7 @@ class Gateway:
     def stop(self) -> int:
         """Stop it as a cluster does, and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
+        return self._process.wait(_END_SECONDS)
 
 
 def measure(restarts: int, load: float) -> dict[str, Any]:
@@ -121,12 +122,14 @@ def _measure(port: int, gateways: list[Gateway], restarts: int, load: float) -> 
     is_over = threading.Event()
 
     def roll() -> None:
-        for number in range(restarts):
-            gateway = gateways[number % len(gateways)]
-            codes.append(gateway.stop())
-            gateway.start()
-            time.sleep(UP_SECONDS)
-        is_over.set()
+        try:
+            for number in range(restarts):
+                gateway = gateways[number % len(gateways)]
+                codes.append(gateway.stop())
+                gateway.start()
+                time.sleep(UP_SECONDS)
+        finally:  # A restart that fails ends the run, and shows in the number of exit codes.
+            is_over.set()
 
     rolling = threading.Thread(target=roll)
     rolling.start()
@@ -139,7 +142,7 @@ def _measure(port: int, gateways: list[Gateway], restarts: int, load: float) -> 
         latencies.append(answers.quantile(0.99) * 1000)
     rolling.join()
     return {
-        "restarts": restarts,
+        "restarts": f"{len(codes)} of {restarts}",
         "seconds": round(time.monotonic() - started),
         "capacity, requests/s": round(capacity),
         "load": load,
