@@ -218,7 +218,7 @@ class ConsoleFacts:
         is_tried = bool(route.shadows) or route.canary is not None
         return ModelFacts(
             model.name,
-            [row for row in rows if row["version"]],
+            rows,
             route,
             traffic,
             self._watch(model.name, route.live),

@@ -41,12 +41,15 @@ def test_the_overview_has_every_model_and_every_broken_folder(repository: Path) 
     """In the order of their names; a folder without a version is no model."""
     models.put(repository, "b", 1, models.affine())
     models.put(repository, "a", 1, models.affine())
-    (repository / "nothing here").mkdir()
+    (repository / "empty").mkdir()
 
     async def scenario(_: httpx.AsyncClient, console: Console) -> None:
         found = await console.facts.overview()
-        assert [one.name for one in found.models][:2] == ["a", "b"]
+        assert [one.name for one in found.models] == ["a", "b", "empty"]
         assert found.models[0].route.live == "1"
+        (row,) = found.models[2].index
+        assert (row["version"], row["state"]) == ("", "UNAVAILABLE")
+        assert row["reason"]
         assert found.models[0].watch.state == "unwatched"
 
     play(repository, scenario)
