@@ -14,7 +14,6 @@ from tests.support.asking import (
     ask,
     check_nothing_left,
     check_serving,
-    data_of,
     error_of,
     infer_body,
     leftovers,
@@ -26,6 +25,7 @@ from tests.support.raw import connected, get, post
 
 COLD_AFFINE = "/v2/models/affin%65/infer"
 V1 = "/v1/models/affine:predict"
+HELD = "/v2/models/held/infer"
 HEALTH = "/v2/health/live"
 GOOD = infer_body([[1, 2, 3]])
 
@@ -138,18 +138,18 @@ def test_request_bytes_in_flight_are_bounded(
         "held": plan_of("affine", max_rows=2, max_delay_ms=10_000),
     }
     with start_worker(plans, max_in_flight_bytes=1 << 20) as worker:
-        with connected(worker.url) as waiting, connected(worker.url) as client:
-            waiting.send(post("/v2/models/held/infer", GOOD + b" " * ((1 << 20) - 200)))
-            eventually(lambda: leftovers(worker)["bytes"] > (1 << 20) - 200)
-            client.send(post(path, GOOD + b" " * 1000))
-            answer = client.read()
-            assert error_of(answer) == (503, "memory_budget")
-            assert answer.header("retry-after") in ("1", "2", "3")
-            assert answer.header("x-shed-reason") == "request_bytes"
-            assert leftovers(worker)["in_flight"] == 1
-
-            assert data_of(ask(worker, post("/v2/models/held/infer", GOOD))) == [3, 5, 7]
-            assert data_of(waiting.read()) == [3, 5, 7]
+        with connected(worker.url) as client:
+            with connected(worker.url) as waiting:
+                waiting.send(post(HELD, GOOD + b" " * ((1 << 20) - 200)))
+                eventually(lambda: leftovers(worker)["bytes"] > (1 << 20) - 200)
+                for refused in (post(path, GOOD + b" " * 1000), post(HELD, GOOD)):
+                    client.send(refused)
+                    answer = client.read()
+                    assert error_of(answer) == (503, "memory_budget")
+                    assert answer.header("retry-after") in ("1", "2", "3")
+                    assert answer.header("x-shed-reason") == "request_bytes"
+                    assert leftovers(worker)["in_flight"] == 1
+            eventually(lambda: leftovers(worker)["bytes"] == 0)
             check_serving(worker, client)
         check_nothing_left(worker)
 
@@ -206,8 +206,8 @@ def test_a_flood_of_connections_holds_nothing(start_worker: StartWorker, plan_of
         with connected(worker.url) as good, contextlib.ExitStack() as stack:
             check_serving(worker, good)
             flood = [stack.enter_context(connected(worker.url)) for _ in range(100)]
-            turn(worker)
-            assert leftovers(worker)["connections"] <= 2 + SPARE_CONNECTIONS
+            # A connection that is refused is counted until the loop has come round to its end.
+            eventually(lambda: leftovers(worker)["connections"] <= 2 + SPARE_CONNECTIONS)
             check_serving(worker, good)
             assert error_of(flood[-1].read()) == (503, "too_many_connections")
             assert flood[-1].is_closed()
