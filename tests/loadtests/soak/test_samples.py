@@ -1,6 +1,7 @@
 """What grows is told from what only moves."""
 
-import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -52,5 +53,7 @@ def test_a_straight_line_has_no_error() -> None:
 
 
 def test_a_process_without_a_part_is_not_looked_at() -> None:
-    """A test is no process of a gateway, and its children are none."""
-    assert samples.take(os.getpid(), 0.0) == []
+    """One that runs something else is no process of a gateway, and its children are none."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert samples.take(other.pid, 0.0) == []
+        other.communicate(b"\n")
