@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from tests.conftest import StartGateway
 from tests.support import models
@@ -15,16 +15,21 @@ LARGE_VALUES = 24 << 20
 
 
 def large() -> bytes:
-    """Return a model with a lot of weights."""
+    """Return a model with a lot of weights, all zero, of which each row takes some.
+
+    Which ones depends on the row, or they would be worked out when the model is opened.
+    """
     kind = models.FLOAT
     return models.model(
         [
-            helper.make_node("ReduceMax", ["weights"], ["nothing"], keepdims=0),
+            helper.make_node("Mul", ["x", "zero"], ["first"]),
+            helper.make_node("Cast", ["first"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["weights", "place"], ["nothing"]),
             helper.make_node("Add", ["x", "nothing"], ["y"]),
         ],
         [models.tensor("x", kind, ("N", 3))],
         [models.tensor("y", kind, ("N", 3))],
-        {"weights": np.zeros(LARGE_VALUES, np.float32)},
+        {"weights": np.zeros(LARGE_VALUES, np.float32), "zero": np.zeros(1, np.float32)},
     )
 
 
