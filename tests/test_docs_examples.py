@@ -18,11 +18,16 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.datasets import load_breast_cancer
 
-from tests.support import documents
+from tests.support import documents, models
 from tests.support.documents import ROOT, Block, Example, in_code, page, tables
 from tests.support.gateway import Gateway, call, eventually, running
 
 pytestmark = pytest.mark.alone
+SOMETIMES = {"keys.json", "keys.json.lock", "jwks.json"} | {
+    f"{name}.json.damaged" for name in ("desired", "intents")
+}
+"""What is in a state directory only where callers have keys, or where a disk has done harm."""
+
 DATA, CONTROL = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 TIDEGATE = [sys.executable, "-m", "server"]
 
@@ -154,8 +159,9 @@ def test_everything_in_the_state_directory_is_documented(gateway: Gateway) -> No
     def kept() -> set[str]:
         return {path.name for path in gateway.state_dir.iterdir() if path.suffix != ".tmp"}
 
-    eventually(lambda: documented <= kept())
-    assert documented == kept()
+    eventually(lambda: documented - SOMETIMES <= kept())
+    assert documented - SOMETIMES == kept() - SOMETIMES
+    assert documented >= SOMETIMES
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +173,11 @@ def exported(gateway: Gateway) -> dict[str, Metric]:
     label = [{"prediction_id": answered.headers["x-prediction-id"], "label": 152.0}]
     assert call(f"{gateway.control}/v1/feedback", json.dumps(label).encode()).status == 200
     late = {**body, "parameters": {"timeout": 1}}
-    assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status == 504
+    # Refused unread, or told in the queue, by what the model has been seen to need.
+    assert call(f"{gateway.data}/v2/models/diabetes/infer", late).status in (503, 504)
     odd = {"inputs": [{**row, "data": [25.0] * 10}]}
     assert call(f"{gateway.data}/v2/models/diabetes/infer", odd).status == 200
+    _crash_a_worker(gateway)
     _start_trials(gateway)
 
     def families() -> dict[str, Metric]:
@@ -195,6 +203,16 @@ def _start_trials(gateway: Gateway) -> None:
     release = f"{gateway.control}/v1/models/shadowed/release"
     for part, version in (("shadow", "2"), ("canary", "1")):
         eventually(partial(_begin, f"{release}/{part}", version))
+
+
+def _crash_a_worker(gateway: Gateway) -> None:
+    """Have a model kill its worker, and wait for the next one."""
+    models.put(gateway.state_dir.parent / "models", "crashing", 1, models.crashing())
+    eventually(lambda: gateway.index()["crashing", "1"]["live"])
+    fatal = {"name": "x", "datatype": "INT32", "shape": [1, 1], "data": [-2]}
+    with pytest.raises(ConnectionError):
+        gateway.infer("crashing", [fatal])
+    eventually(lambda: gateway.infer("crashing", [{**fatal, "data": [0]}]).status == 200)
 
 
 def _begin(url: str, version: str) -> bool:
