@@ -12,6 +12,7 @@ Lifetime: the port's.
 """
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ log = structlog.get_logger()
 Fields = Iterable[tuple[bytes, bytes]]
 
 
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What keeps a process from opening any file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """What a connection says of who is at its other end."""
@@ -68,7 +73,11 @@ class Gate:
         A port with a `browser_host`, the host it is bound to, is one that browsers use: sessions
         count there, and pages of other sites are refused.
         """
-        self.is_on = bool(needs_keys(settings) or settings.tls_client_ca or settings.jwt_issuer)
+        self._is_needed = bool(
+            needs_keys(settings) or settings.tls_client_ca or settings.jwt_issuer
+        )
+        self.is_on = self._is_needed
+        self._was_looked_at = False  # Until then nobody knows whether there are keys.
         """Whether callers have to say who they are."""
         self.epoch = object()
         """Another one when what was recognized must be recognized anew."""
@@ -209,14 +218,20 @@ class Gate:
             content = await asyncio.to_thread(file.read_if_changed)
             if content is None:
                 return
-            self.is_on = True
+            self.is_on = self._was_looked_at = True
             take(content)
         except FileNotFoundError:
             # A file that has gone must not open the door: what was good before stays good.
+            if not self._was_looked_at:
+                self.is_on, self._was_looked_at = self._is_needed, True
             return
         except (OSError, ValueError) as error:
-            self.is_on = True
             trouble = str(error)
+            if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+                # It says nothing of the file: what was known holds; if nothing was, nobody enters.
+                self.is_on = self.is_on or not self._was_looked_at
+            else:
+                self.is_on = self._was_looked_at = True
         if trouble and trouble != self._troubles.get(file):
             log.error("keys_unusable", path=str(file.path), reason=trouble)
         self._troubles[file] = trouble

@@ -317,7 +317,9 @@ def test_what_is_shed_is_counted_by_reason(shop: Workshop, ledger: Ledger) -> No
     rows = of_model(gateway, "tidegate_rows_total", "slow")
     assert 4 * seen["ok"] <= rows <= 4 * (seen["ok"] + seen["deadline_run"])
     queued = of_model(gateway, "tidegate_request_duration_seconds_count", "slow")
-    assert queued == seen["ok"] + seen["deadline_queue"] + seen["deadline_run"]
+    # Who was too late when it came was not queued.
+    ran = seen["ok"] + seen["deadline_run"]
+    assert ran <= queued <= ran + seen["deadline_queue"]
 
 
 def _only(model: str, ledger: Counter[Key]) -> Counter[Key]:

@@ -29,8 +29,8 @@ def test_an_endless_loop_is_answered_at_its_deadline_and_the_thread_comes_back(
     """504 `deadline_run`, not before the deadline; the same worker answers the next one."""
     workers = faulty_gateway.workers()
     started = time.monotonic()
-    late = ask(faulty_gateway, "loops", ENDLESS, timeout_seconds=0.3)
-    assert time.monotonic() - started >= 0.3
+    late = ask(faulty_gateway, "loops", ENDLESS, timeout_seconds=1.5)
+    assert time.monotonic() - started >= 1.5
     assert (late.status, late.json["code"]) == (504, "deadline_run")
     assert late.json["error"] == "the deadline passed while the model ran"
 
@@ -61,7 +61,7 @@ def test_a_model_that_hangs_on_the_event_loop_gives_it_back(faulty_gateway: Gate
 def test_a_kernel_that_does_not_stop_has_its_worker_replaced(faulty_gateway: Gateway) -> None:
     """Its caller hears at the deadline; the worker serves the others until the next one does."""
     before = faulty_gateway.workers()
-    late = ask(faulty_gateway, "kernel", TEN_SECONDS, timeout_seconds=0.3)
+    late = ask(faulty_gateway, "kernel", TEN_SECONDS, timeout_seconds=1.5)
     assert (late.status, late.json["code"]) == (504, "deadline_run")
 
     (replaced,) = eventually(lambda: faulty_gateway.logged("replaced"))
