@@ -109,8 +109,6 @@ ONLY_IN = {
     },
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
     "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
-        "controlplane/process.py",
-        "dataplane/process.py",
         "http/connection.py",
         "http/exchanges.py",
         "http/serving.py",

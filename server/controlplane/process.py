@@ -12,7 +12,6 @@ import functools
 import socket
 
 import structlog
-import uvicorn
 from prometheus_client.metrics_core import Metric
 
 from server import ports
@@ -62,6 +61,8 @@ log = structlog.get_logger()
 MONITOR_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """For what still waits to be written when control ends; a disk may hang for ever."""
+STOP_SECONDS = 2.0
+"""Time for the last answers of the control port."""
 
 
 class Control:
@@ -135,20 +136,13 @@ class Control:
         ]
         gate, tls = self._port.gate, self._certificates
         login_app = LoginApp(gate, is_secure=tls is not None)
-        config = uvicorn.Config(
+        return Server(
             build_app(app, [*others, *login_app.routes()], gate),
-            http=functools.partial(Connection, self._port),  # type: ignore[arg-type]
-            loop="none",
-            lifespan="off",
-            ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=2,
+            functools.partial(Connection, self._port),
+            tls,
+            handshake_seconds=self._charter.settings.header_timeout_seconds,
+            stop_seconds=STOP_SECONDS,
         )
-        config.load()
-        config.ssl = None if tls is None else tls.context
-        return Server(config, self._charter.settings.header_timeout_seconds)
 
     def _console(
         self, release_operations: ReleaseOperations, feedback_app: FeedbackApp

@@ -13,11 +13,9 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-import uvicorn
 
 from server import machine, ports
 from server.child import Channel, run_child
@@ -53,16 +51,6 @@ _LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""
 
 
-class _Server(Server):
-    """A server that tells when connections are taken."""
-
-    on_started: Callable[[], None]
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.on_started()
-
-
 class Worker:
     """One worker: its parts, and how they are joined."""
 
@@ -83,24 +71,15 @@ class Worker:
         self.plane = Plane(self.settings, Routes(), self.telemetry)
         self.loader = Loader(self.plane, self._on_change, Recorder(charter.memory_fd))
         self._first_state = asyncio.Event()
-        drain_seconds = self.settings.drain_timeout_seconds
-        config = uvicorn.Config(
-            build_app(self.plane, self._questions.ask, self.plane.gate),
-            http=functools.partial(DataConnection, self.plane),  # type: ignore[arg-type]
-            loop="none",
-            lifespan="off",
-            ws="none",  # Nobody may upgrade; looking for a library that could takes 40 ms.
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            # A number of seconds, whole or not; the annotation of uvicorn is narrower than its use.
-            timeout_graceful_shutdown=drain_seconds + _LAST_ANSWERS_SECONDS,  # type: ignore[arg-type]
-        )
-        config.load()
         self._certificates = certificates(self.settings)
-        config.ssl = None if self._certificates is None else self._certificates.context
-        self._server = _Server(config, self.settings.header_timeout_seconds)
-        self._server.on_started = self._on_serving
+        self._server = Server(
+            build_app(self.plane, self._questions.ask, self.plane.gate),
+            functools.partial(DataConnection, self.plane),
+            self._certificates,
+            handshake_seconds=self.settings.header_timeout_seconds,
+            stop_seconds=self.settings.drain_timeout_seconds + _LAST_ANSWERS_SECONDS,
+            on_started=self._on_serving,
+        )
         self._first_bytes = 0
         """Resident memory when it began to serve."""
 
