@@ -3,7 +3,7 @@
 import http.client
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -19,7 +19,26 @@ class Ledger:
     """When an answer came (time.perf_counter) and how long it took, in seconds."""
 
 
-class Clients:
+class Crew:
+    """Threads that work from the beginning of a block to its end."""
+
+    def __init__(self, work: Sequence[Callable[[], None]]) -> None:
+        """Have a thread for each of `work`, which returns soon after `stop` is set."""
+        self.stop = threading.Event()
+        self._threads = [threading.Thread(target=one) for one in work]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Clients(Crew):
     """Some threads that send the same request until told to stop, and check each answer."""
 
     def __init__(
@@ -30,25 +49,14 @@ class Clients:
         self._path = path
         self._body = body
         self._check = check
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__([self._run] * threads)
 
     def _run(self) -> None:
         assert self._url.hostname is not None, "the address names a host"
         connection = http.client.HTTPConnection(self._url.hostname, self._url.port, timeout=30)
         mine = Ledger()
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             started = time.perf_counter()
             try:
                 connection.request("POST", self._path, self._body)

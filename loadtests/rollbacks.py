@@ -10,7 +10,6 @@ import http.client
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -21,6 +20,7 @@ import orjson
 from onnx import TensorProto, helper, numpy_helper
 
 from loadtests import targets
+from loadtests.clients import Crew
 from loadtests.control import Control, expect
 from loadtests.switches import MANUAL
 
@@ -113,7 +113,7 @@ def _round() -> Round:
         )
         if control.first_live("hangs") != "1":
             expect(control.promote("hangs", "1"))
-        stack.enter_context(_clients(target.port, done.asked))
+        stack.enter_context(_Clients(target.port, done.asked))
         time.sleep(HANG_SECONDS)
         expect(control.promote("hangs", "2"))
         time.sleep(HANG_SECONDS)
@@ -124,27 +124,26 @@ def _round() -> Round:
     return done
 
 
-@contextlib.contextmanager
-def _clients(port: int, asked: list[Asked]) -> Iterator[None]:
-    """Ask without a pause until the block ends."""
-    stop, lock = threading.Event(), threading.Lock()
-    threads = [
-        threading.Thread(target=_ask, args=(port, stop, lock, asked)) for _ in range(CLIENTS)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def _ask(port: int, stop: threading.Event, lock: threading.Lock, asked: list[Asked]) -> None:
+class _Clients(Crew):
     """Ask without a pause, on a new connection each time, so that all workers are asked."""
-    while not stop.is_set():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_SECONDS)
+
+    def __init__(self, port: int, asked: list[Asked]) -> None:
+        super().__init__([self._run] * CLIENTS)
+        self._port = port
+        self._asked = asked
+        self._lock = threading.Lock()
+
+    def _run(self) -> None:
+        while not self.stop.is_set():
+            asked = _ask(self._port)
+            with self._lock:
+                self._asked.append(asked)
+
+
+def _ask(port: int) -> Asked:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_SECONDS)
+    ) as connection:
         sent = time.perf_counter()
         answered, version = None, "none"
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -154,9 +153,7 @@ def _ask(port: int, stop: threading.Event, lock: threading.Lock, asked: list[Ask
             answered = time.perf_counter()
             is_good = answer.status == 200
             version = orjson.loads(content)["model_version"] if is_good else str(answer.status)
-        connection.close()
-        with lock:
-            asked.append(Asked(sent, answered, version))
+    return Asked(sent, answered, version)
 
 
 def _put(repository: Path) -> None:

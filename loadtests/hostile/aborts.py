@@ -16,7 +16,7 @@ import orjson
 
 from loadtests import targets
 from loadtests.control import Control
-from loadtests.hostile.beside import HUNG_SECONDS, Ledger, ask, good_clients, spread
+from loadtests.hostile.beside import HUNG_SECONDS, GoodClients, Ledger, ask, spread
 from loadtests.hostile.models import affine, crashing, put
 
 WORKERS = 2
@@ -36,7 +36,7 @@ def measure(kills: int) -> dict[str, Any]:
         ledger, deaths, ready = Ledger(), Counter[str](), list[float]()
         with targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags) as target:
             control.first_live("bad")
-            with good_clients(target.port, ledger):
+            with GoodClients(target.port, ledger):
                 began = time.perf_counter()
                 time.sleep(QUIET_SECONDS)
                 killing = time.perf_counter()

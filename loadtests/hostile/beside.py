@@ -9,12 +9,13 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
+
+from loadtests.clients import Crew
 
 CLIENTS = 4
 PAUSE_SECONDS = 0.02
@@ -74,26 +75,19 @@ def _code(content: bytes) -> str:
     return "?"
 
 
-@contextlib.contextmanager
-def good_clients(port: int, ledger: Ledger) -> Iterator[None]:
+class GoodClients(Crew):
     """Ask the good model at a rate until the block ends."""
-    stop = threading.Event()
-    threads = [threading.Thread(target=_client, args=(port, stop, ledger)) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
+    def __init__(self, port: int, ledger: Ledger) -> None:
+        super().__init__([self._run] * CLIENTS)
+        self._port = port
+        self._ledger = ledger
 
-def _client(port: int, stop: threading.Event, ledger: Ledger) -> None:
-    due = time.perf_counter()
-    while not stop.wait(max(0.0, due - time.perf_counter())):
-        outcome = ask(port, "good", GOOD)
-        took = time.perf_counter() - due
-        with ledger.lock:
-            ledger.asked.append((due, took, outcome))
-        due += PAUSE_SECONDS
+    def _run(self) -> None:
+        due = time.perf_counter()
+        while not self.stop.wait(max(0.0, due - time.perf_counter())):
+            outcome = ask(self._port, "good", GOOD)
+            took = time.perf_counter() - due
+            with self._ledger.lock:
+                self._ledger.asked.append((due, took, outcome))
+            due += PAUSE_SECONDS

@@ -17,7 +17,7 @@ import orjson
 
 from loadtests import targets
 from loadtests.control import Control
-from loadtests.hostile.beside import Ledger, ask, good_clients, spread
+from loadtests.hostile.beside import GoodClients, Ledger, ask, spread
 from loadtests.hostile.models import affine, looping, put, unstoppable
 
 WORKERS = 2
@@ -43,7 +43,7 @@ def measure(loops: int, kernels: int) -> dict[str, Any]:
         with targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags) as target:
             for model in ("loop", "kernel"):
                 control.first_live(model)
-            with good_clients(target.port, ledger):
+            with GoodClients(target.port, ledger):
                 times = [time.perf_counter()]
                 time.sleep(QUIET_SECONDS)
                 times.append(time.perf_counter())

@@ -13,10 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from functools import partial
 
 import orjson
 
+from loadtests.clients import Crew
 from loadtests.switches import BODY, INPUT, OFFSETS
 
 PATH = "/v2/models/adder/infer"
@@ -110,34 +111,22 @@ def check(answer: http.client.HTTPResponse) -> str:
     return "" if got == expected else f"version {document['model_version']} answered {got}"
 
 
-class Traffic:
+class Traffic(Crew):
     """Clients at a rate of their own, until the block ends."""
 
     def __init__(self, port: int, rate: float, threads: int = 4, seed: int = 1) -> None:
         self.ledger = Ledger()
         self._port = port
         self._pause_seconds = threads / rate
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._run, args=(random.Random(seed + number),))
-            for number in range(threads)
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__(
+            [partial(self._run, random.Random(seed + number)) for number in range(threads)]
+        )
 
     def _run(self, rng: random.Random) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         due = time.monotonic()
-        while not self._stop.wait(max(due - time.monotonic(), 0.0)):
+        while not self.stop.wait(max(due - time.monotonic(), 0.0)):
             due = max(due + self._pause_seconds, time.monotonic() - 1.0)
             if rng.random() < BAD_SHARE:
                 self._bad(rng)
