@@ -75,3 +75,4 @@ def test_without_an_address_nothing_is_fetched(tmp_path: Path) -> None:
     asyncio.run(token_keys.run(Settings(state_dir=tmp_path)))
     both = Settings(state_dir=tmp_path, jwt_keys_file="a", jwt_keys_url="https://login.example")
     asyncio.run(token_keys.run(both))
+    assert list(tmp_path.iterdir()) == []

@@ -160,7 +160,8 @@ def child_pids(parent: int) -> list[int]:
     """Return the direct children of a process."""
     pids: list[int] = []
     for task in Path(f"/proc/{parent}/task").iterdir():
-        pids += map(int, (task / "children").read_text().split())
+        with contextlib.suppress(OSError):  # A thread that has ended since has no children.
+            pids += map(int, (task / "children").read_text().split())
     return pids
 
 
