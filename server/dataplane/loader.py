@@ -167,6 +167,7 @@ class Loader:
             max_output_bytes=plane.settings.max_output_bytes,
         )
         served.suspects = self._suspects.of(name.model)
+        served.holder = plane.predictor.holders[name.model]
         served.open(
             plane.predictor.finished, plane.predictor.dropped, plane.hangs.hung, plane.watchdog
         )

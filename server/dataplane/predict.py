@@ -22,7 +22,7 @@ from server.dataplane.parts import PARTIAL, Gathering, Part
 from server.dataplane.proving import Probe
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
-from server.engine.admission import Budget
+from server.engine.admission import Budget, Holder
 from server.engine.batcher import Batcher
 from server.engine.running import FinishedBatch
 from server.errors import (
@@ -59,7 +59,7 @@ class Predictor:
         self._timeout_seconds = settings.request_timeout_ms / 1000
         self._max_timeout_seconds = settings.max_request_timeout_ms / 1000
         self._budget = budget
-        self._held_bytes: defaultdict[str, int] = defaultdict(int)
+        self.holders: defaultdict[str, Holder] = defaultdict(Holder)
         """What the requests of each model hold of the budget."""
         self._refused = 0
         self._quotas: Quotas | None = None
@@ -91,46 +91,47 @@ class Predictor:
             call.marks |= OWN_ID
         call.body_bytes = size
         batcher = served.batcher
-        if (
-            began is not None
-            or self._quotas is not None
-            or batcher.queued_rows >= batcher.room.rows[headers.priority]
-        ):
+        is_full = batcher.queued_rows >= batcher.room.rows[headers.priority]
+        if is_full or began is not None or self._quotas is not None:
             refusal = self._refusal_unread(call, body, now, began or now)
             if refusal is not None:
                 self._refuse(call, refusal)
                 return
-        if not self._budget.take(size, self._held_bytes[served.model]):
+        holder = served.holder
+        if not self._budget.take(size, holder.held_bytes):
             text = "too many request bytes are in flight, of all models or of this one"
             self._refuse(call, MemoryBudget(text))
             return
-        self._held_bytes[served.model] += size
+        holder.held_bytes += size
         self.in_flight += 1
         try:
-            self._queue(call, body, decode, began or now)
+            self._queue(call, body, decode, began or now, is_full=is_full)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the caller gets an answer
-            self._give_back(served.model, 1, size)
+            self._give_back(holder, 1, size)
             self._refuse(call, error)
 
-    def _queue(self, call: Call, body: bytes, decode: Decode, since: float) -> None:
-        """Read a request and queue it; its time runs since `since`."""
+    def _queue(
+        self, call: Call, body: bytes, decode: Decode, since: float, *, is_full: bool
+    ) -> None:
+        """Read a request and queue it; its time runs since `since`.
+
+        `is_full`: there is no room for its priority, unless its body says another one.
+        """
         served, headers = call.served, call.headers
         if len(body) > self._max_json_bytes:
             self._check_json_size(len(body) if headers.json_length is None else headers.json_length)
         request = decode(body, headers.json_length, served.contract)
         if served.guard is not None:
             served.check(request)
-        seconds = self._timeout(request.timeout_seconds, headers)
+        seconds = self._timeout_seconds  # Nearly nobody says how long.
+        if request.timeout_seconds is not None or headers.timeout_seconds is not None:
+            seconds = self._timeout(request.timeout_seconds, headers)
         call.take(request, since + seconds)
         suspects = served.suspects
         if suspects is not None and suspects.meets(request, served.max_entry_rows, call.arrived):
             call.shape_key = object()  # It shares no batch: nobody has this key but its parts.
         batcher = served.batcher
-        if (
-            request.priority is not None
-            or seconds < batcher.room.longest_seconds
-            or batcher.queued_rows >= batcher.room.rows[headers.priority]
-        ):
+        if is_full or request.priority is not None or seconds < batcher.room.longest_seconds:
             self._check_room(call, request)
         if 0 < request.rows <= served.max_entry_rows:
             batcher.submit(call)
@@ -198,9 +199,9 @@ class Predictor:
                 "send large tensors with the binary tensor extension"
             )
 
-    def _give_back(self, model: str, calls: int, size: int) -> None:
+    def _give_back(self, holder: Holder, calls: int, size: int) -> None:
         self.in_flight -= calls
-        self._held_bytes[model] -= size
+        holder.held_bytes -= size
         self._budget.give_back(size)
 
     def _queue_odd(self, call: Call, request: InferRequest) -> None:
@@ -229,7 +230,7 @@ class Predictor:
             batcher.submit(part)
 
     def _closed(self, call: Call, outcome: str) -> None:
-        self._give_back(call.served.model, 1, call.body_bytes)
+        self._give_back(call.served.holder, 1, call.body_bytes)
         seconds = time.perf_counter() - call.arrived
         call.served.telemetry.request(outcome, seconds, call.marks)
 
@@ -260,7 +261,7 @@ class Predictor:
         count = outcomes.count(OK)
         if count == len(outcomes):
             served.telemetry.batch(batch, answered, first_id, all_ok=True)
-            self._give_back(served.model, count, sum([entry.body_bytes for entry in entries]))
+            self._give_back(served.holder, count, sum([entry.body_bytes for entry in entries]))
             return
         # What nobody was answered is not watched: its caller may have left, or the answer was NaN.
         rows = [

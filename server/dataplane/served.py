@@ -15,6 +15,7 @@ import numpy as np
 
 from server.dataplane.suspects import ModelSuspects
 from server.dataplane.telemetry import VersionTelemetry
+from server.engine.admission import Holder
 from server.engine.batcher import Batcher, BatcherLimits, Owner
 from server.engine.batching import BatchPolicy, Execution
 from server.engine.running import FinishedBatch
@@ -77,6 +78,8 @@ class ServedVersion:
         """Rows that one entry of the queue may have; unbatched requests count as one row."""
         self.suspects: ModelSuspects | None = None
         """Requests that may kill this worker; None if there are none, as nearly always."""
+        self.holder = Holder()
+        """What the requests of its model hold; all versions of a model are given the same one."""
         self.batcher: Batcher
         self.probe_inputs: Sequence[Array] | None = None
         """What it is asked with to show that it answers; None if nothing is known to work."""

@@ -22,6 +22,15 @@ _MOST_SLOWER = 2.0
 the machine was busy elsewhere must not refuse the next requests."""
 
 
+class Holder:
+    """Whoever holds bytes of a budget: all requests of a model."""
+
+    __slots__ = ("held_bytes",)
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+
 class Budget:
     """How many request bytes may be held at once, and by one model.
 
