@@ -26,6 +26,13 @@ from server.wire.channel import Charter
 MAX_UNSENT = 64
 """Lines that wait for a child that does not read; more are not kept."""
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""What keeps NumPy's matrix products on the thread that asks for them.
+
+By default a product wakes a thread for every core, and they spin while they wait for the next.
+In control, which multiplies matrices for every slab, that took a core from the predictions.
+"""
+
 
 @dataclass(slots=True)
 class Child:
@@ -124,6 +131,7 @@ def spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
                     [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
                     pass_fds=inherited,
                     stdin=subprocess.DEVNULL,
+                    env=ONE_THREAD | dict(os.environ),
                 )
         except OSError:
             ours.close()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -111,6 +112,25 @@ def test_memory_is_empty_for_every_process() -> None:
         process.wait()
         link.close()
         os.close(memory)
+
+
+@pytest.mark.parametrize("said", [None, "2"])
+def test_matrix_products_start_no_threads_unless_the_user_says_so(
+    monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    """Threads that spin for the next product would take cores from the predictions."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
+
+    process, link = spawn(child())
+    try:
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        assert b"OPENBLAS_NUM_THREADS=" + (said or "1").encode() in environment
+    finally:
+        process.kill()
+        process.wait()
+        link.close()
 
 
 @pytest.mark.parametrize("has_beaten", [True, False])
