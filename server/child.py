@@ -96,13 +96,21 @@ class Channel:
             self._lag_seconds = max(self._lag_seconds, loop.time() - due)
 
 
-def run_child(main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]]) -> None:
+def from_arguments() -> tuple[socket.socket, int]:
+    """Return the channel and the parent's id, as the arguments of a program name them."""
+    return socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+
+
+def run_child(
+    main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]],
+    link: socket.socket,
+    parent_pid: int,
+) -> None:
     """Run a child's `main` until it ends, with the event that SIGTERM sets; exit with its code.
 
-    The arguments of the process are the number of the channel's descriptor and the parent's id.
+    `link` is the channel to the supervisor, whose process id is `parent_pid`.
     """
-    link = socket.socket(fileno=int(sys.argv[1]))
-    die_with_parent(int(sys.argv[2]))
+    die_with_parent(parent_pid)
     raise_descriptor_limit()
     faulthandler.enable()
     charter = channel.decode_charter(_read_line(link))

@@ -8,17 +8,16 @@ Lifetime: a `Child` is there as long as the supervisor; its process is replaced.
 """
 
 import contextlib
+import importlib
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from server import machine
+from server import forking, machine
 from server.engine.recorder import MEMORY_BYTES
+from server.forking import Forked
 from server.supervision import is_stuck
 from server.wire import channel
 from server.wire.channel import Charter
@@ -42,7 +41,7 @@ class Child:
     module: str
     charter: Callable[[int], Charter]
     """What to tell the process at its start, given how often it has been replaced."""
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     link: socket.socket | None = None
     received: bytearray = field(default_factory=bytearray)
     started: float = 0.0
@@ -105,34 +104,31 @@ class Child:
             pass
 
 
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Have processes that start here never see Ctrl-C: it reaches the whole group; one decides.
+def preload() -> None:
+    """Import what children need; processes that are started after this have it.
 
-    A blocked signal stays blocked in a new program, so the child is safe from its first moment.
+    Not what runs models: ONNX Runtime begins a thread when it is imported, which copies would lack.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.environ.update(ONE_THREAD | dict(os.environ))
+    importlib.import_module("server.controlplane.process")
+    forking.freeze()
 
 
-def spawn(child: Child) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def spawn(child: Child) -> tuple[Forked, socket.socket]:
     """Start a child's process; return it and our end of its channel."""
     charter = replace(child.charter(child.restarts), memory_fd=_cleared_memory(child))
     child.sent = 0  # What its predecessor has read a part of is told from the start.
     ours, theirs = socket.socketpair()
-    inherited = [fd for fd in (theirs.fileno(), charter.listen_fd, charter.memory_fd) if fd >= 0]
+    parent_pid = os.getpid()
+
+    def run() -> None:
+        importlib.import_module(child.module).start(theirs, parent_pid)
+
     with theirs:
+        kept = [fd for fd in (theirs.fileno(), charter.listen_fd, charter.memory_fd) if fd >= 0]
+        title = f"tidegate {child.module} {child.name}"
         try:
-            with _without_interrupts():
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                    [sys.executable, "-m", child.module, str(theirs.fileno()), str(os.getpid())],
-                    pass_fds=inherited,
-                    stdin=subprocess.DEVNULL,
-                    env=ONE_THREAD | dict(os.environ),
-                )
+            process = forking.fork(run, title, kept)
         except OSError:
             ours.close()
             raise
@@ -158,7 +154,8 @@ def has_ended(child: Child) -> bool:
 
 def exit_code(child: Child) -> int:
     """Return the exit code of a child that has ended."""
-    return child.process.returncode if child.process is not None else 1
+    code = child.process.poll() if child.process is not None else None
+    return 1 if code is None else code
 
 
 def send_signal(child: Child, number: int) -> None:

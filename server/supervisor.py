@@ -26,7 +26,7 @@ from server import ports
 from server.machine import how_it_ended, new_memory
 from server.postmortem import Postmortem, examine
 from server.settings import Settings
-from server.spawning import Child, exit_code, has_ended, send_signal, spawn
+from server.spawning import Child, exit_code, has_ended, preload, send_signal, spawn
 from server.supervision import restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
@@ -107,6 +107,7 @@ class Supervisor:
     def run(self) -> int:
         """Run everything until told to stop; return the exit code."""
         with self._signals():
+            preload()
             while not self._stops:
                 self._turn(self._children, may_start=True)
             return self._stop()
@@ -157,12 +158,13 @@ class Supervisor:
             key.data()
 
     def _look_after(self, child: Child, now: float, *, may_start: bool) -> None:
+        if may_start and child.process is not None and has_ended(child):
+            self._ended(child, now)
         if child.process is None:
             if may_start and child.is_wanted and now >= child.start_at:
                 self._start(child, now)
-        elif child.process.poll() is not None:
-            if may_start:
-                self._ended(child, now)
+        elif has_ended(child):
+            pass  # Everything is about to end.
         elif child.is_wanted:
             self._check_beat(child, now)
         else:
@@ -198,8 +200,7 @@ class Supervisor:
             send_signal(child, signal.SIGKILL)
 
     def _ended(self, child: Child, now: float) -> None:
-        assert child.process is not None, "only a started child can end"
-        code = child.process.returncode
+        code = exit_code(child)
         self._unlink(child)
         child.process = None
         if not child.is_wanted:

@@ -1,18 +1,18 @@
 """One child of the supervisor: what it is told later, and what it inherits."""
 
 import errno
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pytest
 
-from server import machine
+from server import forking, machine
 from server.engine.recorder import MEMORY_BYTES
 from server.machine import new_memory
 from server.settings import Settings
@@ -26,6 +26,12 @@ PROGRAM = "tests.support.child_program"
 def child(memory: int = -1) -> Child:
     """Return a child that has no process yet."""
     return Child("wait", PROGRAM, lambda _: Charter(Settings(), "wait", 0, 1, 0, ""), memory=memory)
+
+
+@pytest.fixture(autouse=True)
+def _handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test run's own handlers write to files, which a copy of this process does not have."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
 
 
 @pytest.fixture
@@ -115,22 +121,32 @@ def test_memory_is_empty_for_every_process() -> None:
 
 
 @pytest.mark.parametrize("said", [None, "2"])
-def test_matrix_products_start_no_threads_unless_the_user_says_so(
-    monkeypatch: pytest.MonkeyPatch, said: str | None
-) -> None:
-    """Threads that spin for the next product would take cores from the predictions."""
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    if said is not None:
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
+def test_matrix_products_start_no_threads_unless_the_user_says_so(said: str | None) -> None:
+    """Threads that spin for the next product would take cores from the predictions.
 
-    process, link = spawn(child())
-    try:
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-        assert b"OPENBLAS_NUM_THREADS=" + (said or "1").encode() in environment
-    finally:
-        process.kill()
-        process.wait()
-        link.close()
+    Nor does anything else begin a thread: those who are copied from this process would lack it.
+    """
+    program = """if True:
+        import os, threading
+        from server.spawning import preload
+        preload()
+        import numpy
+        numpy.ones((500, 500)) @ numpy.ones((500, 500))
+        print(len(os.listdir("/proc/self/task")))
+    """
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": said or "1"}
+    if said is None:
+        del environment["OPENBLAS_NUM_THREADS"]
+
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert answer.stdout == f"{said or 1}\n"
 
 
 @pytest.mark.parametrize("has_beaten", [True, False])
@@ -141,7 +157,8 @@ def test_what_a_child_waited_for_a_core_is_not_its_silence(
     told = {"waited": 0.0}
     monkeypatch.setattr(machine, "waited_seconds", lambda _: told["waited"])
     one, limit = child(), START_SECONDS
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as one.process:
+    one.process = forking.fork(signal.pause, "waits", ())
+    try:
         one.started = 100.0
         if has_beaten:
             told["waited"] = 50.0
@@ -154,7 +171,9 @@ def test_what_a_child_waited_for_a_core_is_not_its_silence(
         assert one.is_stuck(limit, 110.0 + limit)
         told["waited"] = before + 10.0
         assert not one.is_stuck(limit, 110.0 + limit)
-        one.process.communicate(b"\n")
+    finally:
+        one.process.kill()
+        one.process.wait()
 
 
 def test_a_process_starts_without_memory_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from server import ports
-from server.child import Channel, run_child
+from server.child import Channel, from_arguments, run_child
 from server.controlplane import (
     capture_metrics,
     exposition,
@@ -315,5 +315,10 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
     return await Control(charter, channel).run(stop)
 
 
+def start(link: socket.socket, parent_pid: int) -> None:
+    """Run until told to end, on a channel to the supervisor."""
+    run_child(main, link, parent_pid)
+
+
 if __name__ == "__main__":
-    run_child(main)
+    start(*from_arguments())

@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from server import machine, ports
-from server.child import Channel, run_child
+from server.child import Channel, from_arguments, run_child
 from server.dataplane.app import build_app
 from server.dataplane.connection import DataConnection
 from server.dataplane.control_link import ControlLink
@@ -45,7 +45,7 @@ CONTROL_PATIENCE_SECONDS = 3.0
 """How long a new worker waits for control before it goes on with the last state on disk."""
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
-_GROWTH = 1.25
+_GROWTH = 1.5
 """A worker whose memory is limited may take so much more than it began with, in any case."""
 _LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""
@@ -267,5 +267,10 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
     return await Worker(charter, channel).run(stop)
 
 
+def start(link: socket.socket, parent_pid: int) -> None:
+    """Run until told to end, on a channel to the supervisor."""
+    run_child(main, link, parent_pid)
+
+
 if __name__ == "__main__":
-    run_child(main)
+    start(*from_arguments())

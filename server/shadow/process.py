@@ -22,7 +22,7 @@ from typing import TypeVar
 import structlog
 
 from server import machine
-from server.child import Channel, run_child
+from server.child import Channel
 from server.errors import TidegateError
 from server.release.evidence import Kind as PairKind
 from server.release.evidence import ShadowEvidence
@@ -259,7 +259,3 @@ class Shadow:
 async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
     """Run the shadow process."""
     return await Shadow(charter, channel).run(stop)
-
-
-if __name__ == "__main__":
-    run_child(main)

@@ -1,13 +1,21 @@
-"""Start the shadow process: `python -m server.shadow.start`, as the supervisor does.
+"""Start the shadow process.
 
-Decides that it gives way before it does anything else: to load the program takes a second of
-processor time, which predictions would feel each time that a candidate has ended the process.
+Decides that it gives way before it does anything else: to load the program takes processor time
+that predictions would feel each time that a candidate has ended the process.
 """
 
-import runpy
+import importlib
+import socket
 
+from server.child import from_arguments, run_child
 from server.machine import give_way
 
-if __name__ == "__main__":
+
+def start(link: socket.socket, parent_pid: int) -> None:
+    """Run until told to end, on a channel to the supervisor."""
     give_way()
-    runpy.run_module("server.shadow.process", run_name="__main__")
+    run_child(importlib.import_module("server.shadow.process").main, link, parent_pid)
+
+
+if __name__ == "__main__":
+    start(*from_arguments())

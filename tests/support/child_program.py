@@ -6,9 +6,10 @@ loop, raises, reports more than a socket takes at once, or says again what it is
 
 import asyncio
 import signal
+import socket
 import threading
 
-from server.child import Channel, run_child
+from server.child import Channel, from_arguments, run_child
 from server.wire.channel import Charter
 
 LARGE_REPORT = "x" * 1_000_000
@@ -38,5 +39,10 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
     return 7
 
 
+def start(link: socket.socket, parent_pid: int) -> None:
+    """Run until told to end, on a channel to the supervisor."""
+    run_child(main, link, parent_pid)
+
+
 if __name__ == "__main__":
-    run_child(main)
+    start(*from_arguments())
