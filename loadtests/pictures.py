@@ -5,13 +5,11 @@ Nothing is measured but what a picture shows; every number comes of a seed or of
 """
 
 from collections.abc import Sequence
-from html import escape
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from loadtests.drawing import COLOURS, apart, card, label
 from server.statistics.combine import numeric_verdict
 from server.statistics.distance import psi
 from server.statistics.smooth_test import shift, smooth_basis
@@ -19,7 +17,6 @@ from server.statistics.smooth_test import shift, smooth_basis
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "images"
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 300, 56, 44, 150, 46
-COLOURS = ("#0b6e99", "#d9730d", "#6b6b6b", "#8e5ab8", "#3b8a4a", "#b0413e", "#a3a3a3")
 WINDOWS = 1000
 REFERENCE_ROWS = 5000
 TOOLS = ("tidegate", "KS", "Wasserstein", "PSI", "nannyml")
@@ -119,8 +116,8 @@ def _chart(
     top = max(5.0, np.ceil(top / 20.0) * 20.0 if top > 20 else np.ceil(top / 5.0) * 5.0)
     across = np.linspace(LEFT, WIDTH - RIGHT, len(places))
     drawn = _frame(title, below, float(top), unit)
-    drawn += [_text(x, HEIGHT - BOTTOM + 16, name) for x, name in zip(across, places, strict=True)]
-    ends = _apart([_height(values[-1], float(top)) for values in lines.values()])
+    drawn += [label(x, HEIGHT - BOTTOM + 16, name) for x, name in zip(across, places, strict=True)]
+    ends = apart([_height(values[-1], float(top)) for values in lines.values()])
     for (name, values), colour, end in zip(lines.items(), COLOURS, ends, strict=False):
         points = [(x, _height(value, float(top))) for x, value in zip(across, values, strict=True)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -128,8 +125,8 @@ def _chart(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
         )
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
-        drawn.append(_text(WIDTH - RIGHT + 10, end + 4, name, anchor="start", colour=colour))
-    return _card(drawn)
+        drawn.append(label(WIDTH - RIGHT + 10, end + 4, name, anchor="start", colour=colour))
+    return card(drawn, WIDTH, HEIGHT)
 
 
 def _bars(title: str, below: str, sides: dict[str, list[float]]) -> str:
@@ -148,57 +145,24 @@ def _bars(title: str, below: str, sides: dict[str, list[float]]) -> str:
                 f'height="{HEIGHT - BOTTOM - y:.1f}" fill="{colour}"/>'
             )
         drawn.append(
-            _text(WIDTH - RIGHT + 10, TOP + 20 + 20 * side, name, anchor="start", colour=colour)
+            label(WIDTH - RIGHT + 10, TOP + 20 + 20 * side, name, anchor="start", colour=colour)
         )
-    return _card(drawn)
+    return card(drawn, WIDTH, HEIGHT)
 
 
 def _frame(title: str, below: str, top: float, unit: str) -> list[str]:
     drawn = [
-        _text(LEFT, 24, title, anchor="start", size=14),
-        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, below),
+        label(LEFT, 24, title, anchor="start", size=14),
+        label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, below),
     ]
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = _height(top * share, top)
         drawn.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>'
         )
-        drawn.append(_text(LEFT - 8, y + 4, f"{top * share:g} {unit}", anchor="end"))
+        drawn.append(label(LEFT - 8, y + 4, f"{top * share:g} {unit}", anchor="end"))
     return drawn
 
 
 def _height(value: float, top: float) -> float:
     return HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP)
-
-
-def _apart(heights: list[float], least: float = 14.0) -> list[float]:
-    """Move labels apart that would lie on each other; keep their order."""
-    found = list(heights)
-    order = sorted(range(len(found)), key=lambda place: -found[place])
-    for below, above in pairwise(order):
-        found[above] = min(found[above], found[below] - least)
-    return found
-
-
-def _text(
-    x: float,
-    y: float,
-    words: str,
-    *,
-    anchor: str = "middle",
-    size: int = 12,
-    colour: str = "#333333",
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'fill="{colour}">{escape(words)}</text>'
-    )
-
-
-def _card(drawn: Sequence[Any]) -> str:
-    inside = "\n".join(drawn)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="system-ui, sans-serif">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>\n{inside}\n</svg>\n'
-    )
