@@ -8,7 +8,9 @@ included.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -24,6 +26,8 @@ class Answers:
     latencies: list[float] = field(default_factory=list)
     """Seconds from when a request was due to its answer."""
     failures: list[str] = field(default_factory=list)
+    sent_late: list[float] = field(default_factory=list)
+    """Seconds by which the client itself began to send after a request was due."""
 
     def quantile(self, share: float) -> float:
         """Return a quantile of the latencies in seconds."""
@@ -50,14 +54,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, blank, body = self._received.partition(b"\r\n\r\n")
-        if not blank:
-            return
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length:")
-        )
-        if len(body) < length:
+        if not blank or not _is_whole(head, body):
             return
         self._received = b""
         self._load.answered(self, self._due, head, body)
@@ -66,15 +63,26 @@ class _Connection(asyncio.Protocol):
         self._load.lost(self, exc)
 
 
+def _is_whole(head: bytes, body: bytes) -> bool:
+    """Say whether a body has come to its end: by its length, or by an empty last chunk."""
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(body) >= int(line.split(b":")[1])
+    return body.endswith(b"\r\n0\r\n\r\n")
+
+
 class _Load:
     """One run."""
 
-    def __init__(self, request: bytes, expected: bytes) -> None:
+    def __init__(self, requests: Sequence[bytes], expected: bytes, connections: int) -> None:
         self.answers = Answers()
         self.is_over = False
-        self._request = request
+        self._requests = cycle(requests)
         self._expected = expected
+        self._connections = connections
         self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+        self._all_closed = asyncio.Event()
         self._waiting: deque[float] = deque()
 
     def answered(self, connection: _Connection, due: float, head: bytes, body: bytes) -> None:
@@ -83,12 +91,15 @@ class _Load:
         if not head.startswith(b"HTTP/1.1 200") or self._expected not in body:
             self.answers.failures.append(f"{head[:20]!r} {body[:200]!r}")
         if self._waiting:
-            connection.send(self._waiting.popleft(), self._request)
+            connection.send(self._waiting.popleft(), next(self._requests))
         else:
             self._idle.append(connection)
 
     def lost(self, connection: _Connection, error: Exception | None) -> None:
         """Do without a connection; one that was never used may be closed, and harms nobody."""
+        self._open.discard(connection)
+        if not self._open:
+            self._all_closed.set()
         if connection in self._idle:
             self._idle.remove(connection)
         elif not self.is_over:
@@ -97,13 +108,15 @@ class _Load:
     async def run(self, host: str, port: int, rate: float, seconds: float) -> Answers:
         """Send for some seconds, and wait for the last answers."""
         loop = asyncio.get_running_loop()
-        for _ in range(CONNECTIONS):
+        for _ in range(self._connections):
             _, connection = await loop.create_connection(lambda: _Connection(self), host, port)
             self._idle.append(connection)
+            self._open.add(connection)
         started, sent = time.perf_counter(), 0
         while (now := time.perf_counter()) < started + seconds:
-            while started + sent / rate <= now:
-                self._send(started + sent / rate)
+            while (due := started + sent / rate) <= now:
+                self.answers.sent_late.append(now - due)
+                self._send(due)
                 sent += 1
             await asyncio.sleep(max(0.0, started + sent / rate - time.perf_counter()))
         for _ in range(1000):
@@ -113,11 +126,15 @@ class _Load:
         missing = sent - len(self.answers.latencies)
         self.answers.failures += ["no answer"] * missing
         self.is_over = True
+        for connection in list(self._open):
+            connection.transport.close()
+        if self._open:
+            await self._all_closed.wait()
         return self.answers
 
     def _send(self, due: float) -> None:
         if self._idle:
-            self._idle.pop().send(due, self._request)
+            self._idle.pop().send(due, next(self._requests))
         else:
             self._waiting.append(due)
 
@@ -127,4 +144,12 @@ def run(url: str, body: bytes, expected: bytes, rate: float, seconds: float) -> 
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return uvloop.run(_Load(head.encode() + body, expected).run(host, port, rate, seconds))
+    load = _Load([head.encode() + body], expected, CONNECTIONS)
+    return uvloop.run(load.run(host, port, rate, seconds))
+
+
+def offer(
+    port: int, requests: Sequence[bytes], rate: float, seconds: float, connections: int
+) -> Answers:
+    """Send whole requests in turn at a rate; an answer is good if it has status 200."""
+    return uvloop.run(_Load(requests, b"", connections).run("127.0.0.1", port, rate, seconds))
