@@ -1,8 +1,9 @@
 """What a worker tells control about its batches: tallies that arrive, records that may not.
 
 Decides what is kept of each batch and when it is sent. The hot path only appends to lists; every
-50 ms they become counts and records. Does not know sockets: it is given a `send` that takes a
-message or refuses it.
+50 ms they become counts and records. That costs some hundred microseconds a version, however few
+its batches were: of many versions some have their turn at a time, and each within a second. Does
+not know sockets: it is given a `send` that takes a message or refuses it.
 
 Concurrency: event loop only.
 Lifetime: a version's counts outlive the version until they have been sent.
@@ -12,6 +13,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol, cast
 
 import numpy as np
@@ -35,8 +37,12 @@ from server.wire.tally import Tally
 
 FLUSH_SECONDS = 0.05
 TALLY_SECONDS = 0.25
+AT_ONCE, TICKS_FOR_ALL = 10, 20
+"""Versions that have their turn in a tick; more, if all of them would not in so many ticks."""
 FLUSH_BYTES = 512 << 10
 """Tensors of one version waiting for the river; beyond it they are sent at once."""
+KEPT_BYTES = 8 << 20
+"""Of all versions: where there are many, each may keep less."""
 
 Send = Callable[[Kind, Sequence[bytes | memoryview]], bool]
 """Send a message; False if there is nobody to send to, or too much on its way already."""
@@ -171,7 +177,7 @@ class VersionTelemetry:
             )
         )
         self._owner.note(self)
-        if self._kept.bytes > FLUSH_BYTES:
+        if self._kept.bytes > self._owner.flush_bytes:
             self.flush()
 
     def _note_own_ids(self, entries: "Sequence[Member]") -> None:
@@ -237,11 +243,13 @@ class Telemetry:
         self.tag = secrets.token_hex(4)
         """Ends the prediction ids that this worker gives, which its numbers begin."""
         self.mirror_budget = ByteBudget()
+        self.flush_bytes = FLUSH_BYTES
         self.records_sent = 0
         self.records_dropped = 0
         self.send = send
         self._loop = asyncio.get_running_loop()
         self._noted: dict[VersionTelemetry, None] = {}
+        self._at_once = AT_ONCE
         self._unsent: dict[VersionTelemetry, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tallies_due = 0.0
@@ -278,21 +286,29 @@ class Telemetry:
     def flush(self) -> None:
         """Send everything now, as far as it can be sent."""
         self._tallies_due = 0.0
-        self._tick()
+        self._turn(len(self._noted))
 
     def _tick(self) -> None:
+        self._at_once = versions_at_once(len(self._noted), self._at_once)
+        self._turn(self._at_once)
+        if not self._noted:
+            self._at_once = AT_ONCE
+
+    def _turn(self, versions: int) -> None:
+        """Send the news of so many versions, those that have waited longest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for version in self._noted:
+        self.flush_bytes = min(FLUSH_BYTES, KEPT_BYTES // max(1, len(self._noted)))
+        for version in list(islice(self._noted, versions)):
             version.flush()
-        self._unsent |= self._noted
-        self._noted = {}
+            del self._noted[version]
+            self._unsent[version] = None
         now = self._loop.time()
         if now >= self._tallies_due:
             self._tallies_due = now + TALLY_SECONDS
             self._send_tallies()
-        if self._unsent:
+        if self._unsent or self._noted:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
 
     def _send_tallies(self) -> None:
@@ -302,3 +318,12 @@ class Telemetry:
                 return  # Nothing is lost: the tally goes on counting until it can be sent.
             version.tally = Tally()
             del self._unsent[version]
+
+
+def versions_at_once(waiting: int, before: int) -> int:
+    """Return how many of the versions that wait have their turn in this tick.
+
+    `before`: how many had theirs in the last one. Only when nobody waits it may be fewer again, so
+    that everybody's turn comes in TICKS_FOR_ALL ticks.
+    """
+    return max(before, -(-waiting // TICKS_FOR_ALL))

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.dataplane.batch_columns import KEYED, OWN_ID, PINNED, SPLIT
-from server.dataplane.telemetry import FLUSH_SECONDS, TALLY_SECONDS, UNKNOWN, Telemetry
+from server.dataplane.telemetry import (
+    AT_ONCE,
+    FLUSH_BYTES,
+    FLUSH_SECONDS,
+    KEPT_BYTES,
+    TALLY_SECONDS,
+    TICKS_FOR_ALL,
+    UNKNOWN,
+    Telemetry,
+    versions_at_once,
+)
 from server.errors import ModelFailed
 from server.wire.frames import Kind
 from server.wire.tally import Tally
@@ -30,6 +40,40 @@ def test_what_was_noted_is_sent_soon_without_being_asked() -> None:
         assert river.tallies == sent
 
     with_river(scenario)
+
+
+def test_many_versions_have_their_turns_one_after_the_other() -> None:
+    """Each tick sends the news of those that have waited longest; all of them come, once each."""
+
+    async def scenario(river: River, telemetry: Telemetry) -> None:
+        names = [str(number) for number in range(2 * AT_ONCE + 5)]
+        versions = [of_version(telemetry, version=name) for name in names]
+        for version in versions:
+            version.batch(batch(rows(1)), 10.5, FIRST, all_ok=True)
+        await until(lambda: river.records)
+
+        assert [one.version for one in river.records] == names[:AT_ONCE]
+        assert telemetry.flush_bytes == KEPT_BYTES // len(names) < FLUSH_BYTES
+        versions[0].batch(batch(rows(1)), 10.5, FIRST, all_ok=True)
+        await until(lambda: len(river.records) > len(names))
+        assert [one.version for one in river.records] == [*names, "0"]
+        await until(lambda: len(river.totals) == len(names))
+        await until(lambda: river.totals["m", "0"].batches == 2)
+
+    with_river(scenario)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=60))
+def test_every_turn_comes_in_time(news: list[int]) -> None:
+    """However many others have news before and after it, a version waits a second at most."""
+    waits: list[int] = []
+    at_once = AT_ONCE
+    for more in news:
+        waits = [ticks + 1 for ticks in waits] + [1] * more
+        assert max(waits, default=0) <= TICKS_FOR_ALL
+        at_once = versions_at_once(len(waits), at_once)
+        waits = waits[at_once:]
+        at_once = at_once if waits else AT_ONCE
 
 
 def test_a_good_batch_and_single_outcomes_add_up() -> None:
