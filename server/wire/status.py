@@ -4,7 +4,7 @@ Decides the form of the message only.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -68,10 +68,14 @@ class Status:
     unready: Mapping[str, str] = field(default_factory=dict)
     """Why models do not answer, by model; those that do are missing."""
 
+    def is_news(self, before: "Status | None") -> bool:
+        """Say whether it tells more than how busy the worker is."""
+        return before is None or replace(self, gauges=before.gauges) != before
+
 
 def encode_hello(hello: Hello) -> bytes:
     """Write a hello."""
-    return orjson.dumps(asdict(hello))
+    return orjson.dumps(hello)
 
 
 def decode_hello(message: bytes | memoryview) -> Hello:
@@ -81,7 +85,7 @@ def decode_hello(message: bytes | memoryview) -> Hello:
 
 def encode_status(status: Status) -> bytes:
     """Write a status."""
-    return orjson.dumps(asdict(status))
+    return orjson.dumps(status)
 
 
 def decode_status(message: bytes | memoryview) -> Status:

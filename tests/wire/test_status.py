@@ -1,5 +1,7 @@
 """What a worker says of itself arrives as it was said."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +59,15 @@ statuses = st.builds(
 def test_a_status_is_decoded_as_it_was(status: Status) -> None:
     """Every field survives, nested failures and gauges as values of their own kind."""
     assert decode_status(memoryview(encode_status(status))) == status
+
+
+@settings(max_examples=20)
+@given(statuses, gauges)
+def test_how_busy_a_worker_is_is_no_news(status: Status, now: Gauges) -> None:
+    """Anything else is, and so is the first word."""
+    assert not replace(status, gauges=now).is_news(status)
+    assert replace(status, gauges=now, generation=status.generation + 1).is_news(status)
+    assert status.is_news(None)
 
 
 @given(st.builds(Hello, st.integers(0, 300), st.integers(1, 2**22), st.integers(0, 99)))
