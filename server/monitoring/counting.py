@@ -114,7 +114,8 @@ class RowCounter:
                 strict=True,
             )
         ]
-        self._rows = 0
+        self.rows = 0
+        """How many wait."""
 
     @property
     def held_bytes(self) -> int:
@@ -123,7 +124,7 @@ class RowCounter:
 
     def add(self, rows: int, inputs: Blocks | None, outputs: Blocks | None) -> None:
         """Take in rows; a side whose tensors did not come is None, and is not counted."""
-        self._rows += rows
+        self.rows += rows
         for side, blocks in zip(self._sides, (inputs, outputs), strict=True):
             if blocks is not None:
                 side.add(blocks)
@@ -137,14 +138,14 @@ class RowCounter:
         counts = np.zeros(layout.width, np.int64)
         if layout.profile.hours is not None:
             cycle, at = layout.profile.hours.cycle, np.array([now])
-            counts[layout.hours] = weights_of(cycle, at) * self._rows
-            counts[layout.clock_hours][hours_of(cycle, at)] = self._rows
+            counts[layout.hours] = weights_of(cycle, at) * self.rows
+            counts[layout.clock_hours][hours_of(cycle, at)] = self.rows
         minima = np.full(len(layout.columns), np.inf)
         maxima = np.full(len(layout.columns), -np.inf)
         novel: dict[int, Counter[str]] = {}
         for side in self._sides:
             side.take(counts, minima, maxima, novel)
-        counts[-1], self._rows = self._rows, 0
+        counts[-1], self.rows = self.rows, 0
         return Taken(counts, minima, maxima, novel)
 
 

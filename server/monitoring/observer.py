@@ -157,12 +157,12 @@ class Observer:
     def _fold(self, now: float) -> None:
         """Count what waits; it came between the last time and now, and its hour is that of then."""
         elapsed, self._folded = now - self._folded, now
+        rows = self._counter.rows
+        if not rows:
+            return  # A version that nobody asks must cost nothing.
         if not 0.0 <= elapsed < MINUTE_SECONDS:
             elapsed = 0.0
         taken = self._counter.take(now - elapsed / 2.0)
-        rows = int(taken.counts[-1])
-        if not rows:
-            return
         self._began = min(self._began, now - elapsed)
         self.totals += taken.counts
         self._short.add(taken.counts, rows)
