@@ -13,7 +13,7 @@ from server.dataplane.batch_columns import OK
 from server.dataplane.served import ServedVersion
 from server.dataplane.targets import Target
 from server.errors import TidegateError
-from server.protocol.answers import BatchOutputs, InferAnswer
+from server.protocol.answers import BatchOutputs, InferAnswer, Pieces
 from server.protocol.infer_request import InferRequest
 from server.protocol.request_headers import InferHeaders
 from server.tensors import Data
@@ -92,6 +92,10 @@ class Call(ABC):
         """Take an answer that is all JSON; for callers who have a shorter way for it."""
         self.answered(InferAnswer(body))
 
+    def answered_binary(self, pieces: Pieces) -> None:
+        """Take an answer of JSON and binary tensors, for the same callers."""
+        self.answered(InferAnswer(b"".join(pieces), len(pieces[0])))
+
     def finish(
         self, outputs: BatchOutputs, first: int, number: int, bodies: Sequence[bytes] | None = None
     ) -> str:
@@ -106,8 +110,14 @@ class Call(ABC):
         if bodies is not None and self.is_plain:
             self.answered_json(bodies[first])
             return OK
+        request, writer = self.request, self.served.writer
+        if request.is_binary and request.outputs is not None:
+            pieces = writer.write_binary(request.outputs, outputs, first, self.rows)
+            if pieces is not None:
+                self.answered_binary(pieces)
+                return OK
         try:
-            answer = self.served.writer.write(self.request, outputs, first, self.rows)
+            answer = writer.write(request, outputs, first, self.rows)
         except TidegateError as error:
             return self.fail(error)
         self.answered(answer)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from server.dataplane.call import Call
 from server.errors import TidegateError
 from server.protocol import compression
-from server.protocol.answers import InferAnswer
+from server.protocol.answers import InferAnswer, Pieces
 from server.protocol.errors import error_answer, refusal
 from server.protocol.http_answer import Answer, infer_http, response_head
 from server.protocol.request_headers import PLAIN, new_request_id
@@ -47,14 +47,33 @@ class HotExchange(Call):
         if self.close or (self.headers is not PLAIN and self._asks_more(len(body))):
             self.answered(InferAnswer(body))
             return
-        self.response = b"%b%d%b%x%b%b" % (
+        self.response = b"%b%d%b%x%b\r\n\r\n%b" % (
             plane.json_ok_prefix(connection.server_state.default_headers),
             len(body),
             self.target.head,
             self.number,
-            plane.json_ok_end,
+            plane.prediction_id_end,
             body,
         )
+        connection.advance()
+
+    def answered_binary(self, pieces: Pieces) -> None:
+        """Write an answer of JSON and binary tensors, which are copied this once."""
+        connection = self.connection
+        plane = connection.plane
+        size = sum(map(len, pieces))
+        if self.close or self._asks_more(size):
+            super().answered_binary(pieces)
+            return
+        head = b"%b%d%b%x%b\r\ninference-header-content-length: %d\r\n\r\n" % (
+            plane.binary_ok_prefix(connection.server_state.default_headers),
+            size,
+            self.target.head,
+            self.number,
+            plane.prediction_id_end,
+            len(pieces[0]),
+        )
+        self.response = b"".join((head, *pieces))
         connection.advance()
 
     def _asks_more(self, size: int) -> bool:

@@ -17,7 +17,8 @@ from server.dataplane.telemetry import UNKNOWN, Telemetry
 from server.engine.watchdog import Watchdog
 from server.errors import TidegateError
 from server.http.port import HttpPort
-from server.protocol.http_answer import Headers, header_lines, json_ok_prefix
+from server.protocol.answers import BINARY_TYPE, JSON_TYPE
+from server.protocol.http_answer import Headers, header_lines, ok_prefix
 from server.protocol.request_headers import InferHeaders
 from server.release.route import ALL_BP
 from server.settings import Settings
@@ -36,10 +37,11 @@ class Plane(HttpPort):
         self.prover = Prover(routes)
         self.is_ready = False
         """The first desired state has been carried out."""
-        self.json_ok_end = b"-%b\r\n\r\n" % telemetry.tag.encode()
-        """What stands between number and body in the commonest answer."""
+        self.prediction_id_end = b"-" + telemetry.tag.encode()
+        """What follows the number in a prediction id."""
         self._default_headers: Headers | None = None
         self._json_ok_prefix = b""
+        self._binary_ok_prefix = b""
         self._default_head = b""
 
     def unready_reason(self, now: float) -> str:
@@ -77,10 +79,16 @@ class Plane(HttpPort):
             raise
 
     def json_ok_prefix(self, default_headers: Headers) -> bytes:
-        """Return the head of the commonest answer, made anew when the date changes."""
+        """Return the head of an answer in JSON, made anew when the date changes."""
         if default_headers is not self._default_headers:
             self._keep_heads(default_headers)
         return self._json_ok_prefix
+
+    def binary_ok_prefix(self, default_headers: Headers) -> bytes:
+        """Return the head of an answer in binary, made anew when the date changes."""
+        if default_headers is not self._default_headers:
+            self._keep_heads(default_headers)
+        return self._binary_ok_prefix
 
     def default_head(self, default_headers: Headers) -> bytes:
         """Return the server's own headers as they stand in a head."""
@@ -90,5 +98,6 @@ class Plane(HttpPort):
 
     def _keep_heads(self, default_headers: Headers) -> None:
         self._default_headers = default_headers
-        self._json_ok_prefix = json_ok_prefix(default_headers)
+        self._json_ok_prefix = ok_prefix(JSON_TYPE, default_headers)
+        self._binary_ok_prefix = ok_prefix(BINARY_TYPE, default_headers)
         self._default_head = header_lines(default_headers)

@@ -133,7 +133,7 @@ class ServedVersion:
             raise DataCheckFailed("; ".join(findings.refusals))
         if findings.warnings:
             request.warnings = tuple(findings.warnings)
-            request.is_plain = False
+            request.is_plain = request.is_binary = False
 
     async def drain(self) -> None:
         """Return when every request has its answer, and let go of the session's memory."""

@@ -11,15 +11,25 @@ flat.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 
 from server.errors import NonFiniteOutput, OutputTooLarge
 from server.protocol import binary_data, json_data
-from server.protocol.infer_request import InferRequest
+from server.protocol.infer_request import InferRequest, Wanted
 from server.tensors import Array, Datatype, Signature
 
 JSON_TYPE = b"application/json"
 BINARY_TYPE = b"application/octet-stream"
+
+Pieces = list[bytes | memoryview]
+"""An answer in binary: its JSON, then the bytes of each tensor."""
+
+Raw = tuple[memoryview | list[bytes], int]
+"""A batch's output in binary: its bytes and how many a row has, or the text of each row and 1."""
+
+_MAX_BINARY_HEADS = 256
+"""Heads that are kept: one for each number of rows and choice of outputs that callers ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +58,13 @@ class BatchOutputs:
     Text is made on first use and kept, so it is made once however many callers share the batch.
     """
 
-    __slots__ = ("_texts", "arrays", "row_bytes")
+    __slots__ = ("_texts", "arrays", "raws", "row_bytes")
 
     def __init__(self, arrays: Sequence[Array], rows: int) -> None:
         self.arrays = arrays
-        self.row_bytes = sum(array.nbytes for array in arrays) // max(rows, 1)
+        self.row_bytes = sum([array.nbytes for array in arrays]) // max(rows, 1)
+        self.raws: list[Raw] | None = None
+        """Each output in binary, made once for all callers: see `AnswerWriter.write_binary`."""
         self._texts: list[tuple[list[bytes], list[int]] | None] = [None] * len(arrays)
 
     def texts(self, index: int, datatype: Datatype) -> tuple[list[bytes], list[int]]:
@@ -80,20 +92,23 @@ class AnswerWriter:
             + b'","shape":['
             for spec in signature.outputs
         ]
+        self._trails: list[tuple[int, ...]] | None = None
+        """What follows the rows in the shape of each output; None if that varies."""
+        if style.has_rows and all(spec.row_items is not None for spec in signature.outputs):
+            self._trails = [spec.shape[1:] for spec in signature.outputs]
+        self._has_text = any(spec.datatype.is_text for spec in signature.outputs)
         self._one_row = self._one_row_template()
+        self._binary_heads: dict[tuple[Wanted, int], bytes] = {}
 
     def _one_row_template(self) -> bytes | None:
         """Return the whole answer for one row with holes for the data, if shapes are fixed."""
-        fixed = all(spec.row_items is not None for spec in self._signature.outputs)
-        if not (fixed and self._style.has_rows):
+        if self._trails is None:
             return None
         outputs = b",".join(
-            fragment.replace(b"%", b"%%")
-            + b",".join(b"%d" % size for size in (1, *spec.shape[1:]))
-            + b'],"data":[%b]}'
+            _literal(fragment) + _dimensions((1, *spec.shape[1:])) + b'],"data":[%b]}'
             for fragment, spec in zip(self._outputs, self._signature.outputs, strict=True)
         )
-        return self._head.replace(b"%", b"%%") + b'"outputs":[' + outputs + b"]}"
+        return _literal(self._head) + b'"outputs":[' + outputs + b"]}"
 
     def write_single_rows(self, outputs: BatchOutputs) -> list[bytes] | None:
         """Write one answer for each row, for requests of one row that ask for nothing special.
@@ -101,7 +116,9 @@ class AnswerWriter:
         None if that cannot be done for all of them at once: shapes vary, or a row is not finite.
         """
         template = self._one_row
-        if template is None or outputs.row_bytes > self._style.max_output_bytes:
+        if template is None or not self._is_as_declared(outputs):
+            return None
+        if outputs.row_bytes > self._style.max_output_bytes:
             return None
         columns = []
         for index, spec in enumerate(self._signature.outputs):
@@ -110,6 +127,75 @@ class AnswerWriter:
                 return None
             columns.append(texts)
         return [template % row for row in zip(*columns, strict=True)]
+
+    def _is_as_declared(self, outputs: BatchOutputs) -> bool:
+        """Whether rows have the declared shapes; ONNX Runtime lets models answer in others."""
+        return [array.shape[1:] for array in outputs.arrays] == self._trails
+
+    def write_binary(
+        self, wanted: Wanted, outputs: BatchOutputs, first: int, rows: int
+    ) -> Pieces | None:
+        """Write the answer to a request that asks for nothing but binary outputs.
+
+        Numbers are views of the batch's arrays: nothing is copied. None if that cannot be done:
+        shapes vary, there are no bytes at all, or the answer is too large. `write` has the words.
+        """
+        raws = outputs.raws
+        if raws is None:
+            raws = outputs.raws = self._raws(outputs)
+        if not raws or outputs.row_bytes * rows > self._style.max_output_bytes:
+            return None
+        head = self._binary_heads.get((wanted, rows))
+        if head is None:
+            head = self._binary_head(wanted, rows)
+        pieces: Pieces = [head]
+        text_sizes = []
+        for index, _ in wanted:
+            raw, size = raws[index]
+            piece = raw[first * size : (first + rows) * size]
+            if isinstance(piece, list):
+                text = b"".join(piece)
+                text_sizes.append(len(text))
+                pieces.append(text)
+            else:
+                pieces.append(piece)
+        if self._has_text:
+            pieces[0] = head % tuple(text_sizes)
+        return pieces
+
+    def _raws(self, outputs: BatchOutputs) -> list[Raw]:
+        """Return outputs in binary; none if rows are not as declared, or have no bytes."""
+        arrays = outputs.arrays
+        if not self._is_as_declared(outputs) or not all(array.nbytes for array in arrays):
+            return []
+        return [
+            ([binary_data.pack(row) for row in array.reshape(len(array), -1)], 1)
+            if spec.datatype.is_text
+            else (array.reshape(-1).view(np.uint8).data, array.nbytes // len(array))
+            for array, spec in zip(arrays, self._signature.outputs, strict=True)
+        ]
+
+    def _binary_head(self, wanted: Wanted, rows: int) -> bytes:
+        """Return the JSON of an answer of so many rows, and keep it: the next one has the same.
+
+        Where there is text it is a template, with holes for the sizes of the text.
+        """
+        outputs = []
+        for index, _ in wanted:
+            spec = self._signature.outputs[index]
+            assert spec.row_items is not None, "rows as declared are of one size"
+            size = b"%d"
+            if not spec.datatype.is_text:
+                size %= rows * spec.row_items * spec.datatype.item_bytes
+            shape = _dimensions((rows, *spec.shape[1:]))
+            outputs.append(_literal(self._outputs[index]) + shape + _BINARY_SIZE % size)
+        head = _literal(self._head) + b'"outputs":[' + b",".join(outputs) + b"]}"
+        if not self._has_text:
+            head %= ()
+        if len(self._binary_heads) >= _MAX_BINARY_HEADS:
+            self._binary_heads.clear()
+        self._binary_heads[wanted, rows] = head
+        return head
 
     def write(
         self, request: InferRequest, outputs: BatchOutputs, first: int, rows: int
@@ -133,12 +219,11 @@ class AnswerWriter:
         for index, is_binary in request.outputs or self._everything:
             array = outputs.arrays[index]
             sizes = (rows, *array.shape[1:]) if self._style.has_rows else array.shape[1:]
-            shape = b",".join(b"%d" % size for size in sizes)
-            parts += (separator, self._outputs[index], shape)
+            parts += (separator, self._outputs[index], _dimensions(sizes))
             if is_binary:
                 data = binary_data.pack(array[first : first + rows])
                 tail.append(data)
-                parts.append(b'],"parameters":{"binary_data_size":%d}}' % len(data))
+                parts.append(_BINARY_SIZE % b"%d" % len(data))
             else:
                 parts += (b'],"data":[', self._text(outputs, index, first, rows), b"]}")
             separator = b","
@@ -175,3 +260,15 @@ class AnswerWriter:
         own = texts[first : first + rows]
         # Rows without any elements have no text either, and nothing stands between them.
         return b",".join(own) if own and own[0] else b""
+
+
+_BINARY_SIZE = b'],"parameters":{"binary_data_size":%b}}'
+
+
+def _literal(text: bytes) -> bytes:
+    """Return a text as it stands in a template."""
+    return text.replace(b"%", b"%%")
+
+
+def _dimensions(sizes: Sequence[int]) -> bytes:
+    return b",".join([b"%d" % size for size in sizes])

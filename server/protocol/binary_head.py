@@ -6,12 +6,12 @@ keeping, and how many. Pure: a head that is not found here is read as if nobody 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from server.protocol import binary_data
 from server.protocol.infer_request import InferRequest
-from server.tensors import Signature
+from server.tensors import Data, Signature, TensorSpec
 
 _MAX_HEAD_BYTES = 2048
 _MAX_HEADS = 64
@@ -21,14 +21,13 @@ _MAX_HEADS = 64
 class BinaryHead:
     """What a head says of a request all of whose inputs are binary."""
 
-    places: tuple[tuple[int, int], ...]
-    """Number of the input in the signature and its bytes, in the order of the body."""
+    places: tuple["Place", ...]
     total_bytes: int
     read: InferRequest
     """The request that it was first read from, without its tensors."""
 
-    def request(self, tail: memoryview, signature: Signature) -> InferRequest:
-        """Return the request whose tensors are the bytes behind the head.
+    def request(self, tail: memoryview) -> InferRequest:
+        """Return the request whose tensors are the `total_bytes` behind the head.
 
         Raises:
             InvalidInput: the bytes are not what datatype and shape promise.
@@ -36,16 +35,18 @@ class BinaryHead:
         """
         read = self.read
         tensors: list[Any] = [None] * len(self.places)
-        at = 0
-        for index, size in self.places:
-            spec = signature.inputs[index]
-            tensors[index] = binary_data.unpack(tail[at : at + size], spec, read.shapes[index])
-            at += size
-        request = InferRequest(
-            tensors, read.shapes, read.rows, None, read.outputs, read.timeout_seconds, read.is_plain
-        )
-        request.priority = read.priority
-        return request
+        for index, start, end, looked_at in self.places:
+            data: Data = tail[start:end]
+            if looked_at is not None:
+                data = binary_data.unpack(tail[start:end], looked_at, read.shapes[index])
+            tensors[index] = data
+        return read.with_tensors(tensors)
+
+
+Place = tuple[int, int, int, TensorSpec | None]
+"""Where an input lies: its number in the signature, its first byte behind the head and the one
+after its last. The specification if its bytes must be looked at; of others the number is enough,
+and that was right when the head was read first."""
 
 
 class BinaryHeads:
@@ -73,15 +74,20 @@ class BinaryHeads:
             return
         if len(self._heads) >= _MAX_HEADS:
             self._heads.clear()
-        self._heads[head] = BinaryHead(places, tail_bytes, replace(request, tensors=[]))
+        self._heads[head] = BinaryHead(places, tail_bytes, request.with_tensors([]))
 
 
-def _places(document: Mapping[str, Any], signature: Signature) -> tuple[tuple[int, int], ...]:
+def _places(document: Mapping[str, Any], signature: Signature) -> tuple[Place, ...]:
     """Return where the inputs of a good request lie in its body; nothing if not all are binary."""
-    places = []
+    places: list[Place] = []
+    start = 0
     for item in document["inputs"]:
         size = (item.get("parameters") or {}).get("binary_data_size")
         if size is None:
             return ()
-        places.append((signature.input_index[item["name"]], size))
+        index = signature.input_index[item["name"]]
+        spec = signature.inputs[index]
+        is_looked_at = spec.datatype.name in ("BOOL", "BYTES")
+        places.append((index, start, start + size, spec if is_looked_at else None))
+        start += size
     return tuple(places)

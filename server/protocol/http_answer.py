@@ -68,9 +68,9 @@ def header_lines(headers: Headers) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
-def json_ok_prefix(default_headers: Headers) -> bytes:
-    """Return the head of a JSON answer with status 200 up to the value of the content length."""
-    answer = Answer(200, [(b"content-type", JSON_TYPE), (b"content-length", b"")], b"")
+def ok_prefix(content_type: bytes, default_headers: Headers) -> bytes:
+    """Return the head of an answer with status 200 up to the value of the content length."""
+    answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"")], b"")
     return response_head(answer, default_headers, close=False)[:-4]
 
 

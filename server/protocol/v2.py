@@ -16,7 +16,7 @@ from typing import Any
 from server.errors import BadBinary, InvalidInput, InvalidRequest, PayloadTooLarge
 from server.protocol import binary_data, json_data, priorities
 from server.protocol.contract import Contract
-from server.protocol.infer_request import InferRequest
+from server.protocol.infer_request import InferRequest, Wanted
 from server.protocol.parameters import check_parameters, flag, timeout_seconds
 from server.tensors import Data, Signature, TensorSpec
 
@@ -46,7 +46,7 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
     head, tail = body[:json_length], memoryview(body)[json_length:]
     known = contract.heads.find(head, len(tail))
     if known is not None:
-        return known.request(tail, contract.signature)
+        return known.request(tail)
     document = _document(head)
     request = _request(document, head, tail, contract)
     contract.heads.keep(head, len(tail), document, request, contract.signature)
@@ -73,7 +73,11 @@ def _request(
         request = InferRequest(tensors, shapes, count_rows(shapes, contract))
     if len(document) > 1:
         _options(document, request, signature)
-        request.is_plain = request.id is None and request.outputs is None
+        if request.id is not None:
+            request.is_plain = False
+        elif request.outputs is not None:
+            request.is_plain = False
+            request.is_binary = all(is_binary for _, is_binary in request.outputs)
     return request
 
 
@@ -256,7 +260,7 @@ def _options(document: dict[str, Any], request: InferRequest, signature: Signatu
         request.outputs = tuple((index, True) for index in range(len(signature.outputs)))
 
 
-def _outputs(outputs: object, signature: Signature) -> tuple[tuple[int, bool], ...]:
+def _outputs(outputs: object, signature: Signature) -> Wanted:
     if type(outputs) is not list:
         raise InvalidRequest("'outputs' must be a list")
     wanted: dict[int, bool] = {}
@@ -290,7 +294,7 @@ def _decode_raw(body: bytes, contract: Contract) -> InferRequest:
     data = binary_data.unpack(raw, spec, shape)
     everything = tuple((index, True) for index in range(len(contract.signature.outputs)))
     rows = count_rows((shape,), contract)
-    return InferRequest([data], (shape,), rows, outputs=everything, is_plain=False)
+    return InferRequest([data], (shape,), rows, outputs=everything, is_plain=False, is_binary=True)
 
 
 def _raw_shape(raw: memoryview, spec: TensorSpec, contract: Contract) -> tuple[int, ...]:

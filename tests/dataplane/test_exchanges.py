@@ -37,7 +37,7 @@ class Line:
             Routes(),
             Telemetry(0, lambda _kind, _parts: True, 0),
         )
-        self.plane.telemetry.tag, self.plane.json_ok_end = "ab12cd34", b"-ab12cd34\r\n\r\n"
+        self.plane.telemetry.tag, self.plane.prediction_id_end = "ab12cd34", b"-ab12cd34"
         self.server_state = SimpleNamespace(default_headers=DATE)
         self.advanced = 0
         self.tasks: list[asyncio.Task[Any]] = []
@@ -118,30 +118,36 @@ def test_an_answer_has_its_headers_in_order(
     )
 
 
-def test_the_short_way_writes_what_the_general_one_does() -> None:
-    """A JSON body that is ready gives the same bytes by itself and as an answer."""
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        InferHeaders(json_length=9),
+        InferHeaders(request_id="me"),
+        InferHeaders(prediction_id="order:17"),
+        InferHeaders(accept_encoding=b"gzip", routing_key=b"user"),
+    ],
+)
+@pytest.mark.parametrize("close", [False, True])
+def test_the_short_ways_write_what_the_general_one_does(
+    close: bool, headers: InferHeaders | None
+) -> None:
+    """A body that is ready, in one piece or in several, gives the same bytes as an answer."""
 
-    async def play(*, close: bool, headers: InferHeaders | None) -> list[bytes | None]:
-        responses = []
-        for way in ("answered", "answered_json"):
-            exchange = HotExchange(cast("DataConnection", Line()), close=close)
-            exchange.headers = headers or exchange.headers
-            exchange.target, exchange.number = target(), 0x5F1C
-            body = b'{"a":1}'
-            getattr(exchange, way)(body if way == "answered_json" else InferAnswer(body))
-            responses.append(exchange.response)
-        return responses
+    async def play(way: str, given: Any) -> bytes:
+        exchange = HotExchange(cast("DataConnection", Line()), close=close)
+        exchange.headers = headers or exchange.headers
+        exchange.target, exchange.number = target(), 0x5F1C
+        getattr(exchange, way)(given)
+        assert exchange.response is not None
+        return exchange.response
 
-    for close in (False, True):
-        for headers in (
-            None,
-            InferHeaders(request_id="me"),
-            InferHeaders(prediction_id="order:17"),
-            InferHeaders(accept_encoding=b"gzip", routing_key=b"user"),
-        ):
-            general, short = asyncio.run(play(close=close, headers=headers))
-            assert general == short
-            assert general is not None
+    body, pieces = b'{"a":1}', [b"{}", memoryview(b"\0\1"), memoryview(b"\2")]
+    for way, given, answer in (
+        ("answered_json", body, InferAnswer(body)),
+        ("answered_binary", pieces, InferAnswer(b"{}\0\1\2", 2)),
+    ):
+        assert asyncio.run(play(way, given)) == asyncio.run(play("answered", answer))
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

@@ -50,6 +50,8 @@ def test_the_common_head_follows_the_date() -> None:
         assert first.startswith(b"HTTP/1.1 200 OK\r\ndate: early\r\n")
         assert first.endswith(b"\r\ncontent-length: ")
         assert plane.json_ok_prefix(early) is first
+        assert b"date: late\r\n" in plane.binary_ok_prefix(late)
+        assert b"\r\ncontent-type: application/octet-stream\r\n" in plane.binary_ok_prefix(late)
         assert b"date: late\r\n" in plane.json_ok_prefix(late)
 
     on_loop(scenario)

@@ -126,6 +126,31 @@ def test_a_faulty_batch_mate_fails_alone(worker: InProcessWorker, path: str) -> 
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
+def test_members_of_a_batch_are_answered_in_the_form_that_they_asked_for(
+    worker: InProcessWorker, path: str
+) -> None:
+    """JSON, binary, one output of two, with an id, one row or two: each as if it was alone."""
+    url = PATHS[path].format("two-outputs")
+    binary = {"parameters": {"binary_data_output": True}}
+    second = {"outputs": [{"name": "total", "parameters": {"binary_data": True}}]}
+    requests = [
+        post(url, infer_body(rows, **more))
+        for rows in ([[1, 2]], [[3, 4], [5, 6]])
+        for more in ({}, binary, second, {"id": "a", **binary}, {"outputs": [{"name": "total"}]})
+    ]
+    alone = [ask(worker, request) for request in requests]
+    with connected(worker.url) as client:
+        client.send(b"".join(requests))
+        together = [client.read() for _ in requests]
+
+    assert {answer.status for answer in alone} == {200}
+    for one, other in zip(alone, together, strict=True):
+        assert one.body == other.body
+        for name in ("content-type", "inference-header-content-length"):
+            assert one.header(name) == other.header(name)
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
 def test_infinity_is_an_error_in_json_and_itself_in_binary(
     worker: InProcessWorker, path: str
 ) -> None:

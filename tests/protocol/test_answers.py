@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.errors import NonFiniteOutput, OutputTooLarge
 from server.protocol.answers import AnswerStyle, AnswerWriter, BatchOutputs, InferAnswer
-from server.protocol.infer_request import InferRequest
+from server.protocol.infer_request import InferRequest, Wanted
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from tests.support.contracts import spec
 
@@ -87,6 +87,91 @@ def test_binary_outputs_follow_the_json() -> None:
     assert tail == LABELS[1:].tobytes() + SCORES[1:].tobytes()
 
 
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    st.sampled_from([((0, True),), ((1, True),), ((0, True), (1, True))]),
+    st.sampled_from(["FP16", "FP32", "INT64", "UINT8", "BOOL", "BF16"]),
+)
+def test_binary_answers_have_the_bytes_of_single_answers(
+    sizes: list[int], wanted: Wanted, datatype: str
+) -> None:
+    """The short way for callers who want bytes gives what the long way would, to each its rows."""
+    total, kind = sum(sizes), DATATYPES[datatype].numpy
+    outputs = batch(np.arange(total), (np.arange(total * 2) % 2).astype(kind).reshape(total, 2))
+    by, first = writer(LABEL, spec(datatype, -1, 2, name='100%b "score"')), 0
+
+    for rows in sizes:
+        pieces = by.write_binary(wanted, outputs, first, rows)
+
+        assert pieces is not None
+        assert InferAnswer(b"".join(pieces), len(pieces[0])) == by.write(
+            request(rows, outputs=wanted), outputs, first, rows
+        )
+        first += rows
+
+
+@given(st.lists(st.lists(st.text(max_size=3), min_size=2, max_size=2), min_size=1, max_size=4))
+def test_text_in_binary_has_the_bytes_of_single_answers(texts: list[list[str]]) -> None:
+    """The sizes in the JSON are those of the caller's own strings, whatever the names hold."""
+    outputs = batch(np.array(texts, object), np.arange(len(texts)))
+    by = writer(spec("BYTES", -1, 2, name="100%d"), LABEL, model="%b")
+
+    for wanted in (((0, True), (1, True)), ((1, True),)):
+        for first in range(len(texts)):
+            rows = len(texts) - first
+            pieces = by.write_binary(wanted, outputs, first, rows)
+            assert pieces is not None
+            assert InferAnswer(b"".join(pieces), len(pieces[0])) == by.write(
+                request(rows, outputs=wanted), outputs, first, rows
+            )
+
+
+def test_binary_answers_are_views_of_the_batch() -> None:
+    """However large the outputs are, they are not copied."""
+    scores = SCORES.copy()
+    pieces = writer(SCORE).write_binary(((0, True),), batch(scores), 1, 1)
+    assert pieces is not None
+
+    scores[1] = [5, 6]
+
+    assert bytes(pieces[1]) == np.array([5, 6], np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("declared", "array", "more"),
+    [
+        (spec("FP32", -1, -1), SCORES, {}),
+        (spec("FP32", -1, 3), SCORES, {}),
+        (spec("FP32", -1, 2), SCORES, {"max_output_bytes": 7}),
+        (spec("FP32", -1, 2), SCORES[np.newaxis], {"has_rows": False}),
+        (spec("FP32", -1, 2), SCORES[:0], {}),
+        (spec("FP32", -1, 0), SCORES[:, :0], {}),
+    ],
+    ids=["open", "otherwise", "large", "no rows", "none", "empty"],
+)
+def test_other_binary_answers_are_not_written_the_short_way(
+    declared: TensorSpec, array: Array, more: dict[str, Any]
+) -> None:
+    """The long one has the shape, or the words for what is wrong."""
+    rows = min(1, len(array))
+
+    assert writer(declared, **more).write_binary(((0, True),), batch(array), 0, rows) is None
+
+
+def test_there_is_a_bound_to_what_is_kept_of_answers() -> None:
+    """Callers who ask for ever other numbers of rows get their answers, and take no memory."""
+    labels = np.arange(600)
+    by, outputs = writer(LABEL), batch(labels)
+
+    for rows in range(1, 600):
+        pieces = by.write_binary(((0, True),), outputs, 0, rows)
+        assert pieces is not None
+        assert b'"shape":[%d]' % rows in bytes(pieces[0])
+
+    assert len(by._binary_heads) <= 256
+
+
 def test_json_and_binary_outputs_may_be_mixed() -> None:
     """Only the binary one has bytes in the tail."""
     answer = write(request(outputs=((0, False), (1, True))), 2)
@@ -154,8 +239,9 @@ def test_single_rows_have_the_bytes_of_single_answers(model: str) -> None:
 
 
 def test_single_rows_are_not_written_where_shapes_vary() -> None:
-    """An open dimension is only known per batch."""
+    """An open dimension is only known per batch; nor is every model true to what it declares."""
     assert writer(spec("FP32", -1, -1)).write_single_rows(batch(SCORES)) is None
+    assert writer(spec("FP32", -1, 3)).write_single_rows(batch(SCORES)) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -11,7 +11,7 @@ from server.protocol.http_answer import (
     before_prediction_id,
     infer_http,
     json_headers,
-    json_ok_prefix,
+    ok_prefix,
     origin_headers,
     response_head,
 )
@@ -84,6 +84,7 @@ def test_every_status_that_we_send_has_its_line(status: int) -> None:
 def test_the_head_of_most_answers_is_joined_from_ready_parts() -> None:
     """Prefix, length, origin, id and the empty line are the very head of that answer."""
     answer = infer_http(InferAnswer(b"x" * 123), ORIGIN, "5f-ab", None)
-    parts = [json_ok_prefix(DATE), b"123", before_prediction_id(ORIGIN), b"5f-ab\r\n\r\n"]
+    prefix = ok_prefix(b"application/json", DATE)
+    parts = [prefix, b"123", before_prediction_id(ORIGIN), b"5f-ab\r\n\r\n"]
 
     assert b"".join(parts) == response_head(answer, DATE, close=False)
