@@ -21,14 +21,16 @@ def tree(pid: int) -> Iterator[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time of a tree of living processes, user and system."""
-    total = 0.0
-    for one in tree(pid):
-        try:
-            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        total += (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
-    return total
+    return sum(map(own_cpu_seconds, tree(pid)))
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """Return the processor time of one process, 0 if it has gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
 
 
 def pss_bytes(pid: int) -> int:
@@ -48,10 +50,21 @@ def pin(pid: int, cores: set[int]) -> None:
 
 def worker(pid: int) -> int:
     """Return the one worker of a gateway."""
-    (found,) = [
-        one for one in tree(pid) if b"server.dataplane.process" in _command(one).split(b"\0")
-    ]
+    (found,) = [one for one in tree(pid) if role(one) == "worker"]
     return found
+
+
+_ROLES = {
+    b"server.controlplane.process": "control",
+    b"server.dataplane.process": "worker",
+    b"server.shadow.process": "shadow",
+}
+
+
+def role(pid: int) -> str:
+    """Return what a process of a gateway is: `worker`, `control`, `shadow` or `other`."""
+    words = _command(pid).split(b"\0")
+    return next((name for module, name in _ROLES.items() if module in words), "other")
 
 
 def _command(pid: int) -> bytes:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,17 @@ import numpy as np
 from loadtests.bench_models import Workload, first_float, lua_string
 from loadtests.processes import cpu_seconds
 from loadtests.targets import Target
+
+_IN_TURN = """
+local paths, requests, turn = {%s}, {}, 0
+function init(args)
+  for at, path in ipairs(paths) do requests[at] = wrk.format(nil, path) end
+end
+function request()
+  turn = turn %% #requests + 1
+  return requests[turn]
+end
+"""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -46,8 +58,18 @@ def check_answer(target: Target, workload: Workload, expected: float) -> None:
         raise SystemExit(f"{target.name} answers {got}, not {expected}: nothing to measure")
 
 
-def run(target: Target, workload: Workload, connections: int, seconds: int, scratch: Path) -> Run:
-    """Send a workload for some seconds over some connections."""
+def run(
+    target: Target,
+    workload: Workload,
+    connections: int,
+    seconds: int,
+    scratch: Path,
+    paths: Sequence[str] = (),
+) -> Run:
+    """Send a workload for some seconds over some connections.
+
+    To `paths` in turn, if there are any, and not to the workload's own model.
+    """
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
@@ -55,6 +77,8 @@ def run(target: Target, workload: Workload, connections: int, seconds: int, scra
     script = scratch / "request.lua"
     lines = [f'wrk.method="POST"\nwrk.body={lua_string(body)}']
     lines += [f'wrk.headers["{name}"]="{value}"' for name, value in headers.items()]
+    if paths:
+        lines.append(_IN_TURN % ",".join(lua_string(path.encode()) for path in paths))
     script.write_text("\n".join(lines))
     before = cpu_seconds(target.pid)
     result = subprocess.run(

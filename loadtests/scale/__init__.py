@@ -1,0 +1,1 @@
+"""How cost grows: with rows, features, models, connections, workers, and with machines."""
