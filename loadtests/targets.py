@@ -11,13 +11,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bench_models import Workload
 
-START_SECONDS = 60.0
+START_SECONDS = 90.0
+
+
+class NotStarted(SystemExit):
+    """A server has ended, or does not answer; nobody who does not expect it goes on."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,23 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def started(name: str, command: list[str], port: int, cwd: Path, probe: str) -> Iterator[Target]:
+def started(
+    name: str,
+    command: list[str],
+    port: int,
+    cwd: Path,
+    probe: str,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Target]:
     """Run a command until the block ends; it is ready when `probe` answers with 200.
 
     Without a path to probe, a port that accepts is enough.
+
+    Raises:
+        NotStarted: it has ended, or does not answer in time.
+
     """
-    environment = {**os.environ, "PORT": str(port)}
+    environment = {**os.environ, "PORT": str(port), **(variables or {})}
     with (cwd / f"{name}.log").open("w") as log:
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
         try:
@@ -73,7 +88,7 @@ def _wait_for(port: int, probe: str, process: subprocess.Popen[bytes], name: str
                 if answer.status == 200:
                     return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"{name} did not start; see {name}.log")
+            raise NotStarted(f"{name} did not start; see {name}.log")
         time.sleep(0.05)
 
 
@@ -102,9 +117,8 @@ def plain(scratch: Path, repository: Path, workload: Workload) -> Iterator[Targe
         "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
         "--app-dir", str(Path(__file__).parent.parent),
     ]  # fmt: skip
-    os.environ["PLAIN_MODEL"] = str(model)
-    os.environ["PLAIN_NAME"] = workload.model
-    with started("plain", command, port, scratch, "/v2/health/ready") as target:
+    variables = {"PLAIN_MODEL": str(model), "PLAIN_NAME": workload.model}
+    with started("plain", command, port, scratch, "/v2/health/ready", variables) as target:
         yield target
 
 

@@ -24,14 +24,13 @@ from loadtests.detection import (
 )
 from loadtests.detection.changes import CHANGES, Change, Values, real_changes
 from loadtests.detection.environments import (
-    DEFAULT_FOLDER,
     WINDOW_PEERS,
-    PeerMissing,
     real_rows,
     river_claims,
     running_peers,
 )
 from loadtests.detection.watch import Policy
+from loadtests.environments import DEFAULT_FOLDER, PeerMissing
 
 T = TypeVar("T")
 

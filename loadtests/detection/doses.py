@@ -19,8 +19,9 @@ import numpy as np
 
 from loadtests.detection.baselines import measures
 from loadtests.detection.changes import Change, Kind, Values, replaced
-from loadtests.detection.environments import Peer, PeerMissing
+from loadtests.detection.environments import Peer
 from loadtests.detection.product import monitored
+from loadtests.environments import PeerMissing
 
 OURS = "tidegate"
 ALPHA = 0.01

@@ -1,4 +1,4 @@
-"""Environments of peers, made once outside of the repository, and programs that run in them.
+"""Programs that run in the environments of peers.
 
 A peer that cannot be installed, or does not start, is named with its reason; the others go on.
 
@@ -8,9 +8,7 @@ Lifetime: `Peer` is a process that ends when its `with` block does.
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,45 +18,15 @@ from typing import Self
 import numpy as np
 
 from loadtests.detection.changes import Kind, Values
+from loadtests.environments import PeerMissing, last_line, python_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-DEFAULT_FOLDER = Path.home() / ".cache" / "tidegate-peers"
 WINDOW_PEERS = ("evidently", "nannyml", "alibi")
 
 
-class PeerMissing(Exception):
-    """A peer cannot be used; the text says why."""
-
-
-def python_of(name: str, folder: Path) -> Path:
-    """Return the interpreter of a peer's environment, made if it is not there.
-
-    Raises:
-        PeerMissing: its packages cannot be installed.
-
-    """
-    requirements = HERE / "peers" / f"{name}.txt"
-    home = folder / name
-    python, stamp = home / "bin" / "python", home / "installed.txt"
-    if stamp.is_file() and stamp.read_text() == requirements.read_text():
-        return python
-    print(f"installing {name} into {home} …", file=sys.stderr)
-    venv.create(home, with_pip=True, clear=True)
-    done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--requirement", requirements],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise PeerMissing(_last_line(done.stderr))
-    stamp.write_text(requirements.read_text())
-    return python
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
+def _python_of(name: str, folder: Path) -> Path:
+    return python_of(HERE / "peers" / f"{name}.txt", folder)
 
 
 def real_rows(folder: Path) -> dict[str, Values]:
@@ -68,7 +36,7 @@ def real_rows(folder: Path) -> dict[str, Values]:
         PeerMissing: it cannot be installed.
 
     """
-    python = python_of("nannyml", folder)
+    python = _python_of("nannyml", folder)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "rows.npz"
         _run([str(python), "-m", "loadtests.detection.peers.real_rows", str(path)])
@@ -83,7 +51,7 @@ def river_claims(name: str, streams: Values, folder: Path) -> list[list[int]]:
         PeerMissing: it cannot be installed.
 
     """
-    python = python_of("river", folder)
+    python = _python_of("river", folder)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "streams.npz"
         np.savez(path, streams=streams)
@@ -95,7 +63,7 @@ def river_claims(name: str, streams: Values, folder: Path) -> list[list[int]]:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise PeerMissing(_last_line(done.stderr))
+        raise PeerMissing(last_line(done.stderr))
     return done.stdout
 
 
@@ -116,7 +84,7 @@ class Peer:
     def __init__(self, name: str, folder: Path, scratch: Path) -> None:
         self.name = name
         self._answer = scratch / f"{name}.json"
-        command = [str(python_of(name, folder)), "-m", f"loadtests.detection.peers.{name}_peer"]
+        command = [str(_python_of(name, folder)), "-m", f"loadtests.detection.peers.{name}_peer"]
         with (scratch / f"{name}.log").open("w") as log:
             self._process = subprocess.Popen(
                 command,

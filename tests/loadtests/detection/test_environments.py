@@ -8,7 +8,8 @@ import pytest
 
 from loadtests.detection import environments
 from loadtests.detection.changes import Kind
-from loadtests.detection.environments import PeerMissing, running_peers
+from loadtests.detection.environments import running_peers
+from loadtests.environments import PeerMissing
 
 
 def test_a_peer_that_cannot_be_installed_is_named(
@@ -16,8 +17,8 @@ def test_a_peer_that_cannot_be_installed_is_named(
 ) -> None:
     """Its reason is kept, and nobody else's."""
 
-    def python_of(name: str, _: Path) -> Path:
-        if name == "nannyml":
+    def python_of(requirements: Path, _: Path) -> Path:
+        if requirements.stem == "nannyml":
             raise PeerMissing("no wheel for this Python")
         return Path(sys.executable)
 
