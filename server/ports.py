@@ -5,6 +5,7 @@ Decides how a port is taken. Does not listen.
 
 import os
 import socket
+import struct
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -68,3 +69,12 @@ def give_up_after(listener: socket.socket, seconds: float) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def forget_unsent(link: socket.socket | None) -> None:
+    """Have the kernel reset a connection when it is closed, and drop what it has not sent.
+
+    It would keep that for a while, and offer it again and again, to a client that we have given up.
+    """
+    if link is not None:  # None if the connection has been lost in this very moment.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

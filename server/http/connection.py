@@ -26,11 +26,12 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
+from server import ports
 from server.access.gate import Peer
 from server.errors import MemoryBudget, TidegateError, TooManyConnections
 from server.http.exchanges import ColdExchange, Exchange, Flow, Refusal
-from server.http.port import HttpPort, Place
-from server.http.request_reader import RequestReader
+from server.http.port import QUIET_SECONDS, SPARE_SECONDS, HttpPort, Place, address_of
+from server.http.request_reader import Listener, RequestReader
 from server.http.slow_reader import SlowReader
 from server.http.tls import names_of
 from server.protocol.errors import error_answer
@@ -40,10 +41,6 @@ from server.protocol.request_headers import new_request_id
 MAX_PIPELINED = 32
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS = 2.0
-QUIET_SECONDS = 1.0
-"""At the end, an idle connection is closed if no request has come on it for this long."""
-_SPARE_SECONDS = 1.0
-"""Time for a connection beyond the limit to ask for health."""
 _TOO_MANY = "the worker has all the connections it may have"
 _HEALTH = b"/v2/health/"
 _WAITING_BYTES = 4096
@@ -81,8 +78,9 @@ class Connection(asyncio.Protocol):
         # Of this connection.
         self._transport: asyncio.Transport
         self._flow: Flow
+        self._address = ""
         self._peer: Peer | None = None
-        self._reader = RequestReader(self, port.settings, port.budget)
+        self._reader: RequestReader
         self._exchanges: deque[Exchange] = deque()
         self._is_last = False  # No further request is read; close after the line is empty.
         self._ends = False  # No request is waited for; close when none has come for a moment.
@@ -99,11 +97,13 @@ class Connection(asyncio.Protocol):
         self._flow = Flow(transport)
         port = self.port
         self.server_state.connections.add(self)  # type: ignore[arg-type]
-        place = port.enter(self, transport)
+        self._address = address_of(transport)  # A transport that has been lost knows it no more.
+        place = port.enter(self, self._address)
+        listener: Listener = self
         if place is Place.SPARE:
-            self._spare_until = self._loop.time() + _SPARE_SECONDS
+            self._spare_until = self._loop.time() + SPARE_SECONDS
             listener = _Spare(self.request_begun, self._refuse_spare, self._answer_spare)
-            self._reader = RequestReader(listener, port.settings, port.budget)
+        self._reader = RequestReader(listener, port.settings, port.budget)
         self._reader.mark(self._loop.time())
         if place is Place.NONE:
             self._refuse_at_once()
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything that waits for this client."""
         del exc
-        self.port.leave(self, self._transport)
+        self.port.leave(self, self._address)
         self.server_state.connections.discard(self)
         self._abandon()
         self._reader.close()
@@ -256,7 +256,8 @@ class Connection(asyncio.Protocol):
         )
         held_bytes = len(self._reader.body) + _WAITING_BYTES if self._exchanges else 0
         if not self.port.budget.take(held_bytes):
-            raise MemoryBudget("too many request bytes are in flight")
+            self.refuse(MemoryBudget("too many request bytes are in flight"))
+            return
         cycle = RequestResponseCycle(
             scope=scope,  # type: ignore[arg-type]
             transport=self._transport,
@@ -301,7 +302,7 @@ class Connection(asyncio.Protocol):
             # Closing waits for a client that does not read, too.
             unread = self._transport.get_write_buffer_size()
             if self._slow.is_stuck(now, unread, self.port.settings.write_timeout_seconds):
-                self._transport.abort()
+                self.cut_off()
         elif self._linger_until is not None:
             if now > self._linger_until:
                 self._transport.close()
@@ -327,7 +328,8 @@ class Connection(asyncio.Protocol):
         return waiting + self._transport.get_write_buffer_size()
 
     def cut_off(self) -> None:
-        """Let go of the client and of all that it has not read."""
+        """Let go of the client and of all that it has not read, in the kernel too."""
+        ports.forget_unsent(self._transport.get_extra_info("socket"))
         self._transport.abort()
 
     def shutdown(self) -> None:

@@ -25,6 +25,12 @@ RESERVED_DESCRIPTORS: Final = 64
 SPARE_CONNECTIONS: Final = 32
 """Connections beyond the limit that are heard: health is answered, and all else is refused."""
 
+QUIET_SECONDS: Final = 1.0
+"""At the end, an idle connection is closed if no request has come on it for this long."""
+
+SPARE_SECONDS: Final = 1.0
+"""Time for a connection beyond the limit to ask for health."""
+
 
 class Place(enum.Enum):
     """What a new connection gets."""
@@ -65,26 +71,24 @@ class HttpPort:
         self._addresses: Counter[str] = Counter()
         """Connections by the address of their client, if there is a limit to them."""
 
-    def enter(self, client: Client, transport: asyncio.BaseTransport) -> Place:
+    def enter(self, client: Client, address: str) -> Place:
         """Take a new connection in, and say what it may do."""
         self.connections.add(client)
-        if self.settings.max_connections_per_address and not self._enter_from(transport):
+        if self.settings.max_connections_per_address and not self._enter_from(address):
             return Place.NONE
         more = len(self.connections) - self.max_connections
         if more <= 0:
             return Place.ORDINARY
         return Place.SPARE if more <= SPARE_CONNECTIONS else Place.NONE
 
-    def _enter_from(self, transport: asyncio.BaseTransport) -> bool:
-        address = _address(transport)
+    def _enter_from(self, address: str) -> bool:
         self._addresses[address] += 1
         return self._addresses[address] <= self.settings.max_connections_per_address
 
-    def leave(self, client: Client, transport: asyncio.BaseTransport) -> None:
+    def leave(self, client: Client, address: str) -> None:
         """Forget a connection that has ended."""
         self.connections.discard(client)
         if self.settings.max_connections_per_address:
-            address = _address(transport)
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
@@ -124,7 +128,11 @@ def connection_limit(wanted: int, descriptors: int) -> int:
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS - SPARE_CONNECTIONS))
 
 
-def _address(transport: asyncio.BaseTransport) -> str:
+def address_of(transport: asyncio.BaseTransport) -> str:
     """Return the address of a client; those without one, on Unix sockets say, share one."""
-    peer = transport.get_extra_info("peername")
+    return host_of(transport.get_extra_info("peername"))
+
+
+def host_of(peer: object) -> str:
+    """Return the address in what the system calls the other end of a socket."""
     return peer[0] if isinstance(peer, tuple) and peer else ""

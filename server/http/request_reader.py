@@ -49,6 +49,7 @@ MAX_CHUNKS = 1 << 16
 
 _CHUNK_BYTES = 16
 """Bytes around a chunk that are nobody's fault: its size and the ends of its lines."""
+_NO_ROOM = "too many request bytes are in flight"
 
 
 class Listener(Protocol):
@@ -122,7 +123,8 @@ class RequestReader:
         except httptools.HttpParserCallbackError as wrapped:
             error = wrapped.__context__
             if isinstance(error, TidegateError):
-                return error
+                # Its traceback leads to this very frame, which holds it: one circle more.
+                return error.with_traceback(None)
             raise
         except httptools.HttpParserError:
             return BadHttp("the bytes are not a valid HTTP/1.1 request")
@@ -154,7 +156,8 @@ class RequestReader:
             framing = self._raw_bytes - len(self.body)
             if framing > self._max_header_bytes + _CHUNK_BYTES * self._chunks:
                 return BadHttp("the chunks of the body have too many bytes around them")
-        return self._reserve(len(self.body)) if len(self.body) > self._reserved else None
+        is_held = len(self.body) <= self._reserved or self._reserve(len(self.body))
+        return None if is_held else MemoryBudget(_NO_ROOM)
 
     def _feed_all(self, data: bytes) -> None:
         while data:
@@ -177,8 +180,9 @@ class RequestReader:
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def close(self) -> None:
-        """Give back what a half-read request has reserved."""
+        """Give back what a half-read request has reserved; nothing may be read after this."""
         self._release()
+        del self._parser, self._listener  # They hold the reader: circles wait for the collector.
 
     def mark(self, now: float) -> None:
         """Start the time of idleness anew."""
@@ -325,17 +329,15 @@ class RequestReader:
         limit = self._settings.max_body_bytes
         if size > limit:
             raise PayloadTooLarge(f"the body may have {limit} bytes")
-        if size > max(_SMALL_BODY_BYTES, self._reserved):
-            error = self._reserve(size)
-            if error is not None:
-                raise error
+        if size > max(_SMALL_BODY_BYTES, self._reserved) and not self._reserve(size):
+            raise MemoryBudget(_NO_ROOM)
 
-    def _reserve(self, size: int) -> MemoryBudget | None:
-        """Have that much of the budget for the body, or return why not."""
-        if not self._budget.take(size - self._reserved):
-            return MemoryBudget("too many request bytes are in flight")
-        self._reserved = size
-        return None
+    def _reserve(self, size: int) -> bool:
+        """Have that much of the budget for the body; False if there is not enough."""
+        is_held = self._budget.take(size - self._reserved)
+        if is_held:
+            self._reserved = size
+        return is_held
 
     def _release(self) -> None:
         self._budget.give_back(self._reserved)

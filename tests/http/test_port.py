@@ -1,8 +1,5 @@
 """Who may come in at a port, and who has to go."""
 
-import asyncio
-from typing import Any
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -13,20 +10,10 @@ from server.http.port import (
     HttpPort,
     Place,
     connection_limit,
+    host_of,
 )
 from server.settings import Settings
 from tests.support.quiet_client import QuietClient
-
-
-class From(asyncio.BaseTransport):
-    """A transport of a client at some address."""
-
-    def __init__(self, peer: Any) -> None:
-        super().__init__()
-        self._peer = peer
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._peer if name == "peername" else default
 
 
 @hypothesis.given(st.integers(1, 1 << 20), st.integers(1, 1 << 20))
@@ -42,22 +29,22 @@ def test_places_are_given_in_order_and_given_back() -> None:
     """First the ordinary places, then the spare ones, then none; who leaves makes room."""
     port = HttpPort(Settings(max_connections=2))
     clients = [QuietClient() for _ in range(2 + SPARE_CONNECTIONS + 1)]
-    places = [port.enter(client, From(("10.0.0.1", 1))) for client in clients]
+    places = [port.enter(client, "10.0.0.1") for client in clients]
     for client in clients[1:]:
-        port.leave(client, From(("10.0.0.1", 1)))
+        port.leave(client, "10.0.0.1")
 
     assert places == [Place.ORDINARY] * 2 + [Place.SPARE] * SPARE_CONNECTIONS + [Place.NONE]
-    assert port.enter(QuietClient(), From(("10.0.0.1", 1))) is Place.ORDINARY
+    assert port.enter(QuietClient(), "10.0.0.1") is Place.ORDINARY
     assert len(port.connections) == 2
 
 
 def test_one_address_may_be_held_to_a_share() -> None:
     """Connections beyond those of one address get no place; others are not touched."""
     port = HttpPort(Settings(max_connections_per_address=2))
-    one, other = From(("10.0.0.1", 1)), From(("fe80::1", 1, 0, 0))
+    one, other = "10.0.0.1", "fe80::1"
     clients = [QuietClient() for _ in range(3)]
     places = [port.enter(client, one) for client in clients]
-    others = [port.enter(QuietClient(), transport) for transport in (other, From(None))]
+    others = [port.enter(QuietClient(), address) for address in (other, "")]
     for client in clients[1:]:
         port.leave(client, one)
 
@@ -84,3 +71,12 @@ def test_who_holds_most_is_cut_off(unread: list[int], cut_off: list[bool]) -> No
     port.sweep(1.0)
 
     assert [client.is_cut_off for client in clients] == cut_off
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [(("10.0.0.1", 1), "10.0.0.1"), (("fe80::1", 1, 0, 0), "fe80::1"), ("", ""), (None, "")],
+)
+def test_the_address_of_a_client_is_that_of_its_machine(peer: object, address: str) -> None:
+    """Its port counts for nothing; who has none, on Unix sockets say, shares one."""
+    assert host_of(peer) == address

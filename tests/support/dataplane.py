@@ -1,6 +1,7 @@
 """One worker inside the test's process, without supervisor and control: real sockets, real ONNX."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ class InProcessWorker:
 
     def stop(self) -> None:
         """Do what SIGTERM does: drain, then end; `exit_code` is set at the end of the block."""
-        self.loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):  # It has ended since it was first told to.
+            self.loop.call_soon_threadsafe(self._stop.set)
 
     def _run(self) -> None:
         uvloop.run(self._main())
