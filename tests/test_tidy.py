@@ -111,6 +111,7 @@ ONLY_IN = {
     "uvicorn": {  # Where a server starts, and the protocol class that is given to it.
         "http/connection.py",
         "http/exchanges.py",
+        "http/handshakes.py",
         "http/serving.py",
     },
     "uvloop": {"child.py"},

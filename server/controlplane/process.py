@@ -139,8 +139,8 @@ class Control:
         return Server(
             build_app(app, [*others, *login_app.routes()], gate),
             functools.partial(Connection, self._port),
+            self._port,
             tls,
-            handshake_seconds=self._charter.settings.header_timeout_seconds,
             stop_seconds=STOP_SECONDS,
         )
 

@@ -75,8 +75,8 @@ class Worker:
         self._server = Server(
             build_app(self.plane, self._questions.ask, self.plane.gate),
             functools.partial(DataConnection, self.plane),
+            self.plane,
             self._certificates,
-            handshake_seconds=self.settings.header_timeout_seconds,
             stop_seconds=self.settings.drain_timeout_seconds + _LAST_ANSWERS_SECONDS,
             on_started=self._on_serving,
         )

@@ -1,7 +1,6 @@
-"""uvicorn's server as our processes use it: they decide when to stop, and TLS has little patience.
+"""uvicorn's server as our processes use it: they decide when to stop, and handshakes count.
 
-Decides how a port listens. A client that connects and does not finish its TLS handshake has no
-connection yet that a limit or the sweep could see: it has as long as headers have.
+Decides how a port listens: through the event loop's own server, or with TLS through ours.
 
 Lifetime: the process's.
 """
@@ -15,6 +14,8 @@ from typing import Any
 
 import uvicorn
 
+from server.http.handshakes import Connect, Handshake, TlsListener
+from server.http.port import HttpPort
 from server.http.tls import Certificates
 
 
@@ -25,13 +26,13 @@ class Server(uvicorn.Server):
         self,
         app: Callable[..., Awaitable[None]],
         connection: Callable[..., asyncio.Protocol],
+        port: HttpPort,
         certificates: Certificates | None,
         *,
-        handshake_seconds: float,
         stop_seconds: float,
         on_started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serve `app`, with a `connection` for each socket that is accepted.
+        """Serve `app`, with a `connection` of `port` for each socket that is accepted.
 
         `on_started` hears that connections are taken; `stop_seconds` is how long the end waits
         for answers.
@@ -49,9 +50,9 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=stop_seconds,  # type: ignore[arg-type]
         )
         config.load()
-        config.ssl = None if certificates is None else certificates.context
         super().__init__(config)
-        self._handshake_seconds = handshake_seconds
+        self._port = port
+        self._certificates = certificates
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -64,18 +65,21 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        self.servers = [
-            await asyncio.get_running_loop().create_server(
-                connect,
-                sock=bound,
-                ssl=config.ssl,
-                backlog=config.backlog,
-                ssl_handshake_timeout=self._handshake_seconds if config.ssl else None,
-            )
-            for bound in sockets or ()
-        ]
+        self.servers = [await self._listen(bound, connect) for bound in sockets or ()]
         self.started = True
         self._on_started()
+
+    async def _listen(self, bound: socket.socket, connect: Connect) -> Any:
+        backlog = self.config.backlog
+        if self._certificates is None:
+            loop = asyncio.get_running_loop()
+            return await loop.create_server(connect, sock=bound, backlog=backlog)
+        port, state, context = self._port, self.server_state, self._certificates.context
+
+        def begin(link: socket.socket, address: str) -> None:
+            Handshake(port, state, connect, link, address).begin(context)
+
+        return TlsListener(bound, backlog, begin)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
