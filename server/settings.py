@@ -6,6 +6,7 @@ its constructor.
 """
 
 import base64
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 KIB, MIB = 1 << 10, 1 << 20
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def _version_policy(value: str) -> str:
@@ -54,6 +56,12 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
             base64.b64decode(encoded, validate=True)
         except ValueError:
             raise ValueError("must be base64 after whsec_") from None
+    return value
+
+
+def _host_names(value: str) -> str:
+    if not all(_HOST_NAME.fullmatch(name) for name in value.split(",") if value):
+        raise ValueError("must be names of hosts with commas between, without scheme and port")
     return value
 
 
@@ -236,6 +244,8 @@ class Settings(ModelSettings):
     """The file of API keys; a path that is not absolute is below the state directory."""
     insecure: Literal["on", "off"] = "off"
     """Whether hosts that others can reach may be bound without anything that checks callers."""
+    control_allowed_hosts: Annotated[str, AfterValidator(_host_names)] = ""
+    """Names, with commas between, by which the control port may be called while it has no keys."""
     tls_cert: str = ""
     """A PEM file with the certificate of both ports and its chain; empty: plain HTTP."""
     tls_key: str = ""
@@ -265,6 +275,11 @@ class Settings(ModelSettings):
     def speaks_tls(self) -> bool:
         """Whether both ports speak TLS, and nothing else."""
         return bool(self.tls_cert or self.tls_key)
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Names by which the control port may be called, beside those that are clear."""
+        return frozenset(filter(None, self.control_allowed_hosts.lower().split(",")))
 
     @property
     def keys_path(self) -> Path:

@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "port": ("9000", 9000),
     "control_host": ("::1", "::1"),
     "control_port": ("0", 0),
+    "control_allowed_hosts": ("a.example,b.example", "a.example,b.example"),
     "workers": ("3", 3),
     "state_dir": ("/var/lib/tidegate", Path("/var/lib/tidegate")),
     "log_level": ("debug", "debug"),

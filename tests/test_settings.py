@@ -24,6 +24,26 @@ def test_a_version_policy_is_a_kind_and_numbers(
     assert Settings(version_policy=policy).version_policy == policy
 
 
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("", frozenset()),
+        ("a.example", {"a.example"}),
+        ("A.example,b_1-c", {"a.example", "b_1-c"}),
+    ],
+)
+def test_allowed_hosts_are_names(value: str, names: set[str]) -> None:
+    """Compared in lower case; none are none, not an empty one."""
+    assert Settings(control_allowed_hosts=value).allowed_hosts == names
+
+
+@pytest.mark.parametrize("value", ["a, b", ",", "a,", "http://a", "a:8001", "*", "a..b", ".a"])
+def test_what_is_no_list_of_names_is_refused(value: str) -> None:
+    """A pattern or a port would silently match nothing."""
+    with pytest.raises(ValidationError, match="names of hosts with commas"):
+        Settings(control_allowed_hosts=value)
+
+
 def test_settings_cannot_be_changed() -> None:
     """They are handed around; nobody shall wonder who changed them."""
     with pytest.raises(ValidationError, match="frozen"):

@@ -83,6 +83,7 @@ class Gate:
         """Another one when what was recognized must be recognized anew."""
         self.sessions = Sessions() if browser_host is not None else None
         self._browser_host = browser_host
+        self._allowed_hosts = settings.allowed_hosts
         self._refused = refused
         self._clock = clock
         self._file = ChangingFile(settings.keys_path)
@@ -193,8 +194,7 @@ class Gate:
         if self._browser_host is None:
             return
         browsers.check_origin(headers)
-        if browsers.is_loopback(self._browser_host):
-            browsers.check_host(headers, self._browser_host)
+        browsers.check_host(headers, self._browser_host, self._allowed_hosts)
 
     # How it learns of changes.
 

@@ -59,7 +59,7 @@ def test_pages_of_others_may_not(origin: bytes) -> None:
 )
 def test_names_of_this_machine_are_fine(host: bytes) -> None:
     """A name that only this machine resolves, an address, or the one it was told."""
-    check_host([(b"host", host)], "gate")
+    check_host([(b"host", host)], "gate", ())
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,31 @@ def test_names_of_this_machine_are_fine(host: bytes) -> None:
 )
 def test_other_names_may_be_pointed_here_by_anybody(host: bytes) -> None:
     """What a browser then shows as its own site would be our answers."""
+    for bound in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(CrossOrigin):
+            check_host([(b"host", host)], bound, {"console.example"})
+        with pytest.raises(CrossOrigin):
+            check_host([], bound, {"console.example"})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"tidegate:8001", b"gate.prod.svc", b"gate.svc.cluster.local", b"a.internal", b"n.local"],
+)
+def test_names_of_private_networks_are_fine_where_others_can_reach_us(host: bytes) -> None:
+    """Nobody outside can own one; on a loopback address, the next network's owner could."""
+    check_host([(b"host", host)], "0.0.0.0", ())
     with pytest.raises(CrossOrigin):
-        check_host([(b"host", host)], "gate")
+        check_host([(b"host", host)], "127.0.0.1", ())
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+def test_a_name_that_is_allowed_is_fine_everywhere(bound: str) -> None:
+    """In any spelling, with a port or without; what only ends like it is another name."""
+    for host in (b"Console.Example", b"console.example:8001"):
+        check_host([(b"host", host)], bound, {"console.example"})
     with pytest.raises(CrossOrigin):
-        check_host([], "gate")
+        check_host([(b"host", b"evil.console.example")], bound, {"console.example"})
 
 
 @pytest.mark.parametrize(

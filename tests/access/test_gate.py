@@ -82,6 +82,22 @@ def test_without_keys_everybody_on_this_machine_may_do_everything(tmp_path: Path
     assert guarded.refused == ["cross_origin"] * 2
 
 
+def test_the_host_counts_without_keys_wherever_the_port_is_bound(tmp_path: Path) -> None:
+    """An open port that others can reach is what a page would point its name at."""
+    settings = Settings(
+        state_dir=tmp_path,
+        insecure="on",
+        control_host="0.0.0.0",
+        control_allowed_hosts="Gate.example",
+    )
+    gate = Gate(settings, browser_host=settings.control_host)
+
+    assert gate.admit(Role.OPERATE, None, [(b"host", b"gate.example:8001")], HERE) is None
+    assert gate.admit(Role.OPERATE, None, [(b"host", b"tidegate:8001")], HERE) is None
+    with pytest.raises(CrossOrigin, match="control_allowed_hosts"):
+        gate.admit(Role.OPERATE, None, [(b"host", b"evil.example")], HERE)
+
+
 def test_a_port_that_browsers_do_not_use_asks_for_no_host(tmp_path: Path) -> None:
     """Applications call the data port by whatever name it has for them."""
     gate = Gate(Settings(state_dir=tmp_path))
