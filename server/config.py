@@ -75,7 +75,9 @@ def _from_flags(flags: Mapping[str, Any]) -> _Source:
 
 
 # Names with the prefix that are not settings: they are for commands that call a gateway.
-NOT_SETTINGS = frozenset({"TIDEGATE_CONFIG", "TIDEGATE_URL", "TIDEGATE_KEY"})
+NOT_SETTINGS = frozenset(
+    {"TIDEGATE_CONFIG", "TIDEGATE_URL", "TIDEGATE_KEY", "TIDEGATE_CERTIFICATE"}
+)
 
 
 def _from_environment(environment: Mapping[str, str]) -> _Source:

@@ -97,7 +97,7 @@ def allowed(name: str, field: FieldInfo) -> str:
 
 
 def test_variables_that_are_not_settings_are_documented() -> None:
-    """The two variables with the prefix that are no settings are named on the settings' page."""
+    """The variables with the prefix that are no settings are named on the settings' page."""
     assert set(in_code(documents.prose(page("docs/settings.md")))) >= NOT_SETTINGS
 
 

@@ -6,6 +6,7 @@ Decides how a failure of a call is told: what, why and what would help.
 import http.client
 import json
 import os
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -51,24 +52,52 @@ def _call(
         if key:
             # Not to whoever a redirect leads to.
             request.add_unredirected_header("Authorization", f"Bearer {key}")
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        context = _context(url)
+        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:
             content = answer.read()
     except urllib.error.HTTPError as error:
         _fail_with(error)
     except (ValueError, http.client.InvalidURL):
         _fail_for_address(url)
     except OSError as error:
-        reason = getattr(error, "reason", error)
-        fail(
-            f"the control port at {url} cannot be reached: {reason}",
-            "start the gateway with 'tidegate serve', or name its control port with --url",
-        )
+        _fail_to_reach(url, error)
     except http.client.HTTPException:
         _fail_for_stranger(url)
     try:
         return json.loads(content) if content else None
     except ValueError:
         _fail_for_stranger(url)
+
+
+def _fail_to_reach(url: str, error: OSError) -> NoReturn:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        fail(
+            f"the certificate of {url} is not trusted: {reason.verify_message}",
+            "name the file of its authority in SSL_CERT_FILE",
+        )
+    fail(
+        f"the control port at {url} cannot be reached: {reason}",
+        "start the gateway with 'tidegate serve', or name its control port with --url",
+    )
+
+
+def _context(url: str) -> ssl.SSLContext | None:
+    """Return what shows a certificate of our own, if there is one."""
+    certificate = os.environ.get("TIDEGATE_CERTIFICATE", "")
+    if not certificate or not url.startswith("https://"):
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_cert_chain(certificate)
+    except OSError as error:
+        is_wrong = isinstance(error, ssl.SSLError)
+        reason = "it does not hold both in PEM" if is_wrong else error.strerror
+        fail(
+            f"TIDEGATE_CERTIFICATE={certificate} cannot be used: {reason}",
+            "name a PEM file with a certificate and its private key",
+        )
+    return context
 
 
 def _fail_for_address(url: str) -> NoReturn:
