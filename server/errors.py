@@ -281,14 +281,19 @@ class ModelInvalid(TidegateError):
     """A version in the repository cannot be served; `fix` says what would help.
 
     `may_pass` says that it is not the version's fault, and that a later try may succeed as it is.
+    `problem` is what is wrong with its signature, for programs: `unsigned`, `unknown_signer` or
+    `tampered`; empty if it is something else.
     """
 
     code = "model_invalid"
 
-    def __init__(self, message: str, *, fix: str = "", may_pass: bool = False) -> None:
+    def __init__(
+        self, message: str, *, fix: str = "", may_pass: bool = False, problem: str = ""
+    ) -> None:
         super().__init__(message)
         self.fix = fix
         self.may_pass = may_pass
+        self.problem = problem
 
 
 class ControlUnavailable(TidegateError):

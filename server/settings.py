@@ -196,6 +196,10 @@ class Settings(ModelSettings):
     """Time to open, run and check a new version before it counts as broken."""
     load_timeout_seconds: float = Field(120.0, gt=0)
     """How long a load call waits for the result."""
+    signatures: Literal["off", "require"] = "off"
+    """Whether a version has to be signed by somebody in signers_file before it is opened."""
+    signers_file: str = ""
+    """A TOML file of who may sign models: public keys, or identities of Sigstore."""
 
     drain_delay_seconds: float = Field(0.0, ge=0)
     """After SIGTERM: time to go on accepting while not ready. In Kubernetes 5 unless set."""
@@ -280,6 +284,11 @@ class Settings(ModelSettings):
     def allowed_hosts(self) -> frozenset[str]:
         """Names by which the control port may be called, beside those that are clear."""
         return frozenset(filter(None, self.control_allowed_hosts.lower().split(",")))
+
+    @property
+    def signers_path(self) -> Path | None:
+        """Where those are who may sign models; None where versions need not be signed."""
+        return Path(self.signers_file) if self.signatures == "require" else None
 
     @property
     def keys_path(self) -> Path:

@@ -30,6 +30,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "version_policy": ("specific:1,3", "specific:1,3"),
     "release": ("manual", "manual"),
     "watch": ("off", "off"),
+    "signatures": ("require", "require"),
+    "signers_file": ("/etc/tidegate/signers.toml", "/etc/tidegate/signers.toml"),
     "feedback_sample_bp": ("500", 500),
     "capture_dir": ("/data/rows", Path("/data/rows")),
     "keys_file": ("/run/secrets/keys.json", Path("/run/secrets/keys.json")),

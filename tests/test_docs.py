@@ -31,6 +31,7 @@ from server.errors import TidegateError
 from server.protocol.errors import STATUS
 from server.protocol.request_headers import CONTENT_ENCODING, NOTED
 from server.repository.model_settings import read_setup
+from server.repository.signatures import read_signers
 from server.settings import ModelSettings, Settings
 from server.tensors import DATATYPES
 from server.wire.tally import DURATION_BUCKETS
@@ -278,7 +279,7 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize("block", documents.blocks("toml"), ids=str)
 def test_a_documented_file_of_settings_can_be_read(block: Block, tmp_path: Path) -> None:
-    """Each TOML block is a good tidegate.toml or model.toml, as its first line says."""
+    """Each TOML block is a good tidegate.toml, model.toml or signers.toml: its first line says."""
     kind = block.text.splitlines()[0]
     file = tmp_path / "m" / kind.rsplit("/", 1)[-1].removeprefix("# ")
     file.parent.mkdir()
@@ -286,6 +287,9 @@ def test_a_documented_file_of_settings_can_be_read(block: Block, tmp_path: Path)
 
     if file.name == "tidegate.toml":
         load_settings({}, {}, file)
+    elif file.name == "signers.toml":
+        (file.parent / "release.pub").write_text("-----BEGIN PUBLIC KEY-----\n")
+        assert len(read_signers(file)) == 2
     else:
         assert file.name == "model.toml"
         assert read_setup(file.parent, ModelSettings()) != read_setup(tmp_path, ModelSettings())

@@ -47,6 +47,7 @@ ONLY_IN = {
     "httptools": {"http/request_reader.py", "http/asgi_scope.py"},
     "jinja2": {"console/pages.py"},
     "jwt": {"access/tokens.py"},
+    "model_signing": {"repository/signatures.py"},
     "onnxruntime": {"engine/session.py"},
     "prometheus_client": {
         "controlplane/capture_metrics.py",

@@ -35,10 +35,13 @@ def versions_below(path: Path) -> list[Path]:
     return sorted(found, key=lambda child: int(child.name))
 
 
-def check_folder(path: Path, scratch: Path) -> dict[str, Any]:
-    """Check one version; return what was found, or `error` and `fix`."""
+def check_folder(path: Path, scratch: Path, signers_file: Path | None = None) -> dict[str, Any]:
+    """Check one version; return what was found, or `error` and `fix`.
+
+    With a file of signers, one of them has to have signed it.
+    """
     try:
-        return {"path": str(path), **_check(Path(os.path.abspath(path)), scratch)}
+        return {"path": str(path), **_check(Path(os.path.abspath(path)), scratch, signers_file)}
     except ModelInvalid as error:
         return {"path": str(path), "error": str(error), "fix": error.fix}
     except StillChanging:
@@ -58,9 +61,11 @@ class CheckedVersion:
     model_path: Path
     """Its copy below the scratch directory."""
     verdict: Verdict
+    signer: str
+    """Who has signed it; empty where nobody has to."""
 
 
-def check_version(path: Path, scratch: Path) -> CheckedVersion:
+def check_version(path: Path, scratch: Path, signers_file: Path | None = None) -> CheckedVersion:
     """Check the version at `path`, an absolute one, as control would.
 
     Raises:
@@ -75,7 +80,7 @@ def check_version(path: Path, scratch: Path) -> CheckedVersion:
         raise ModelInvalid(problem, fix="mend the version's folder")
     setup = read_setup(path.parent, ModelSettings())
     model_file = model_file_of(folder, setup.model_file)
-    store = Store(scratch)
+    store = Store(scratch, signers_file)
     store.prepare()
     staged = store.stage(folder)
     verdict = verify(
@@ -89,11 +94,11 @@ def check_version(path: Path, scratch: Path) -> CheckedVersion:
         )
     )
     checked_features(setup, verdict)
-    return CheckedVersion(setup, staged.digest, staged.path / model_file, verdict)
+    return CheckedVersion(setup, staged.digest, staged.path / model_file, verdict, staged.signer)
 
 
-def _check(path: Path, scratch: Path) -> dict[str, Any]:
-    checked = check_version(path, scratch)
+def _check(path: Path, scratch: Path, signers_file: Path | None) -> dict[str, Any]:
+    checked = check_version(path, scratch, signers_file)
     checked_checks(checked.setup, checked.verdict)
     checked_shadow(checked.setup, checked.verdict)
     checked_capture(checked.setup, checked.verdict)
@@ -103,4 +108,4 @@ def _check(path: Path, scratch: Path) -> dict[str, Any]:
     report = checked.verdict.to_json()
     report.update(report.pop("signature"))
     report["warnings"] = [*checked.setup.warnings, *report["warnings"], *reference.warnings]
-    return {"digest": checked.digest, **report}
+    return {"digest": checked.digest, "signer": checked.signer, **report}

@@ -157,6 +157,7 @@ def _with_settings(config: Path | None) -> list[Finding]:
         _state_dir(settings.state_dir),
         _store(settings.state_dir),
         _repository(settings.repository),
+        *([_signatures(settings.signers_path)] if settings.signers_path else []),
     ]
 
 
@@ -233,3 +234,15 @@ def _repository(path: Path) -> Finding:
             "name yours: tidegate serve PATH, or TIDEGATE_REPOSITORY",
         )
     return Finding("repository", "ok", f"{path} has {len(listing.models)} models")
+
+
+def _signatures(signers_file: Path) -> Finding:
+    from server.repository import signatures
+
+    if not signatures.is_installed():
+        return Finding("signatures", "failure", signatures.MISSING_EXTRA, signatures.EXTRA_FIX)
+    try:
+        signers = signatures.read_signers(signers_file)
+    except ValueError as error:
+        return Finding("signatures", "failure", str(error), "mend the file of signers")
+    return Finding("signatures", "ok", f"required of {', '.join(one.name for one in signers)}")

@@ -75,6 +75,9 @@ def check(
     path: Path = typer.Argument(
         help="A version's folder, models/<name>/<version>, or a model's folder."
     ),
+    signers: Path = typer.Option(
+        None, "--signers", help="A file of who may sign models: it must be signed by one of them."
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """Check a version as the gateway would before it serves it; needs no running gateway.
@@ -89,7 +92,7 @@ def check(
     if not folders:
         fail(f"{path} holds no version", "name a folder like models/<name>/<version>")
     with tempfile.TemporaryDirectory() as scratch:
-        reports = [check_folder(folder, Path(scratch)) for folder in folders]
+        reports = [check_folder(folder, Path(scratch), signers) for folder in folders]
     if as_json:
         typer.echo(json.dumps(reports, indent=2))
     else:
@@ -109,6 +112,8 @@ def _print_report(report: dict[str, Any]) -> None:
         console.print(f"  fix: {plain(report['fix'])}")
         return
     console.print(f"[green]can be served[/]  {path}  (sha256 {report['digest'][:12]})")
+    if report["signer"]:
+        console.print(f"  signed by {report['signer']}", markup=False)
     for side in ("inputs", "outputs"):
         for tensor in report[side]:
             line = f"  {side[:-1]:6} {tensor['name']}  {tensor['datatype']} {tensor['shape']}"

@@ -57,10 +57,26 @@ def serve_command(
             "rows cannot be captured: pyarrow is not installed",
             "pip install 'tidegate[parquet]', or set capture_bp to 0",
         )
+    if settings.signers_path is not None:
+        _check_signers(settings.signers_path)
     configure_logs(settings, "supervisor")
     with _lock_state_dir(settings.state_dir):
         _check_access(settings)
         raise typer.Exit(_run(settings, origins))
+
+
+def _check_signers(path: Path) -> None:
+    from server.repository import signatures
+
+    if not signatures.is_installed():
+        _refuse(signatures.MISSING_EXTRA, signatures.EXTRA_FIX)
+    try:
+        signatures.read_signers(path)
+    except ValueError as error:
+        _refuse(
+            f"nobody's signature can be verified: {error}",
+            "mend the file that signers_file names, or set signatures to off",
+        )
 
 
 def _check_access(settings: Any) -> None:

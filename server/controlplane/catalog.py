@@ -222,6 +222,7 @@ class Catalog:
         except Exception:  # Leave a trace and an answer, whatever goes wrong here.
             log.exception("check_failed", model=model.name, version=version)
             known.error, known.fix = "checking it failed", "see control's log"
+            known.problem = ""
             known.checked = (known.folder.fingerprint, model.setup_key)
         finally:
             known.is_checking = False
@@ -243,12 +244,13 @@ class Catalog:
         except ModelInvalid as error:
             self._note_invalid(model, version, error)
             return
-        known.error = known.fix = ""
+        known.error = known.fix = known.problem = ""
         known.is_uncopied = False
         if known.is_copy_gone:
             known.is_copy_gone = False
             model.failures.pop(version, None)  # A worker has not found it, and will now.
         known.plan, known.verdict = accepted.plan, accepted.verdict
+        known.signer = accepted.signer
         known.verdict_key = accepted.verdict_key
         known.reference = accepted.reference
         known.shadow_rules, known.left_out = accepted.shadow_rules, accepted.left_out
@@ -259,7 +261,7 @@ class Catalog:
     def _note_invalid(self, model: KnownModel, version: str, error: ModelInvalid) -> None:
         known = model.versions[version]
         is_news = known.error != str(error) or not known.is_uncopied
-        known.error, known.fix = str(error), error.fix
+        known.error, known.fix, known.problem = str(error), error.fix, error.problem
         known.is_uncopied = error.may_pass
         if is_news:  # What cannot be copied is tried every few seconds.
             self.loads[model.name, "failed"] += 1

@@ -52,6 +52,8 @@ class Accepted:
     """How candidates are compared with it, while it is live."""
     left_out: Mapping[str, tuple[int, ...]]
     """Places in a row that are not captured, by tensor; none means all of it."""
+    signer: str = ""
+    """Who has signed it; empty where versions need not be signed."""
 
 
 class Intake:
@@ -59,7 +61,7 @@ class Intake:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._store = Store(settings.state_dir)
+        self._store = Store(settings.state_dir, settings.signers_path)
         self._verdicts = VerdictStore(settings.state_dir)
         self._verifiers = Verifiers(_CHECKING_PROCESSES, settings.verify_timeout_seconds)
         self._checking: dict[str, asyncio.Lock] = {}
@@ -129,7 +131,7 @@ class Intake:
             policy = Policy(setup.settings.check_policy)
             more = checks_of_profile(reference.profile, policy, own)
             plan = replace(plan, checks=(*plan.checks, *more))
-        return Accepted(plan, verdict, key, reference, rules, left_out)
+        return Accepted(plan, verdict, key, reference, rules, left_out, staged.signer)
 
     async def _verdict(
         self, folder: VersionFolder, setup: ModelSetup, staged: StagedVersion, model_file: str

@@ -57,6 +57,10 @@ class KnownVersion:
     error: str = ""
     """What the last check found wrong, if anything; `plan` may be from an earlier one."""
     fix: str = ""
+    problem: str = ""
+    """What was wrong with its signature, if that was it; see `ModelInvalid`."""
+    signer: str = ""
+    """Who has signed what is served; empty where versions need not be signed."""
     is_gone: bool = False
     """Its files have left the repository."""
     is_copy_gone: bool = False
@@ -108,14 +112,16 @@ class KnownModel:
         """Take over plans from before a restart for what could not be checked well since.
 
         The private copies that those plans name are as good as they were. What was live before may
-        have no files in the repository any more.
+        have no files in the repository any more. What nobody has signed who may is not taken over.
         """
         for version, plan in saved.items():
             known = self.versions.get(version)
             if known is None and version == previous:
                 folder = VersionFolder(Path(plan.path).parent, (), ())
                 known = self.versions[version] = KnownVersion(folder, is_gone=True)
-            if known is None or known.plan is not None or not Path(plan.path).is_file():
+            if known is None or known.plan is not None or known.problem == "unknown_signer":
+                continue
+            if not Path(plan.path).is_file():
                 continue
             known.plan = plan
             known.verdict_key = Path(plan.samples).stem
@@ -234,15 +240,20 @@ def describe(
 ) -> dict[str, Any]:
     """Return one row of the repository's index: name, version, state, reason and what would help.
 
-    `fix`, `digest`, `live` and `warnings` are additions to the protocol's members.
+    `fix`, `problem`, `digest`, `signer`, `live` and `warnings` are additions to the protocol's
+    members.
     """
     known = model.versions[version]
     state, reason, fix = _state(model, version, known, loaded_everywhere, failures)
     row: dict[str, Any] = {"name": model.name, "version": version, "state": state, "reason": reason}
     if fix:
         row["fix"] = fix
+    if known.problem:
+        row["problem"] = known.problem
     if known.plan is not None:
         row["digest"] = known.plan.digest
+        if known.signer:
+            row["signer"] = known.signer
     row["live"] = is_live
     warnings = [*(model.setup.warnings if model.setup else ())]
     if known.verdict is not None:

@@ -157,6 +157,7 @@ class Operations:
                 raise ModelInvalid(
                     f"model '{name}' version {row['version']}: {row['reason']}",
                     fix=row.get("fix", ""),
+                    problem=row.get("problem", ""),
                 )
         if not rows:
             raise ModelInvalid(f"model '{name}': {model.folder.problem}", fix="add a version")

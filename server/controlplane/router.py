@@ -73,12 +73,16 @@ class Router:
         self._is_written = True
         self._unwritten: bytes | None = None
         self._writing: asyncio.Task[None] | None = None
-        self.state = DesiredState(0, {}, str(settings.repository))
+        is_signed = settings.signers_path is not None
+        self.state = DesiredState(0, {}, str(settings.repository), is_signed=is_signed)
         if self._saved is not None:
             plans = self._saved.models.values()
             releases.take_saved(plan.release for plan in plans if plan.release is not None)
             self.state = replace(
-                self._saved, generation=self._saved.generation + 1, is_settled=False
+                self._saved,
+                generation=self._saved.generation + 1,
+                is_settled=False,
+                is_signed=is_signed,
             )
         self._dirty = asyncio.Event()
         self._is_idle = True
@@ -86,7 +90,7 @@ class Router:
 
     def _read_saved(self, settings: Settings) -> DesiredState | None:
         try:
-            return desired.open_file(settings.state_dir, settings.repository)
+            return desired.open_file(settings)
         except (OSError, desired.Damaged) as error:
             self.is_state_lost = True
             moved_to = set_aside(self._path)
@@ -161,7 +165,7 @@ class Router:
                 await self._write(desired.encode(self.state))
             return
         generation = max(self.state.generation, self._fleet.highest_generation()) + 1
-        self.state = DesiredState(generation, plans, self.state.repository, is_settled=is_settled)
+        self.state = replace(self.state, generation=generation, models=plans, is_settled=is_settled)
         message = desired.encode(self.state)
         await self._write(message)
         self._fleet.broadcast(message)

@@ -111,7 +111,7 @@ class Worker:
         """Wait until a first desired state has been carried out; False if told to stop before."""
         await _first_of(self._first_state, stop, timeout_seconds=CONTROL_PATIENCE_SECONDS)
         if self.loader.desired.generation < 0 and not stop.is_set():
-            saved = desired.read_file(self.settings.state_dir, self.settings.repository)
+            saved = desired.read_file(self.settings)
             if saved is not None:
                 log.warning("control_missing", generation=saved.generation)
                 self.loader.want(saved)

@@ -76,6 +76,8 @@ def error_answer(error: Exception, request_id: str) -> Answer:
     }
     if isinstance(error, errors.ModelInvalid) and error.fix:
         body["fix"] = error.fix
+    if isinstance(error, errors.ModelInvalid) and error.problem:
+        body["problem"] = error.problem
     if isinstance(error, operator_errors.ReleaseRefused) and error.missing:
         body["missing"] = error.missing
     encoded = orjson.dumps(body)

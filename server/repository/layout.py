@@ -23,8 +23,9 @@ TRITON_FILE = "config.pbtxt"
 GOLDEN_FILE = "golden.npz"
 MANIFEST_FILE = "manifest.json"
 PROFILE_FILE = "profile.json"
+SIGNATURE_FILE = "model.sig"
 
-SIDECARS = frozenset({GOLDEN_FILE, MANIFEST_FILE, PROFILE_FILE})
+SIDECARS = frozenset({GOLDEN_FILE, MANIFEST_FILE, PROFILE_FILE, SIGNATURE_FILE})
 """Files beside a model that describe it but are not it; they do not change its digest."""
 
 MAX_FILES = 10_000

@@ -8,6 +8,9 @@ The digest is the SHA-256 of a version's file names, sizes and SHA-256s. It is t
 whether two versions are the same; times and sizes are hints.
 
 A copy appears whole or not at all: it is written beside the store, synced, then renamed.
+
+Where versions have to be signed, it is the copy that is held to the signature, before anything
+opens it: what lies in the repository may be exchanged between two looks.
 """
 
 import errno
@@ -22,11 +25,13 @@ from pathlib import Path
 import orjson
 
 from server.errors import ModelInvalid
+from server.repository import signatures
 from server.repository.layout import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     PROFILE_FILE,
     SIDECARS,
+    SIGNATURE_FILE,
     VersionFolder,
 )
 
@@ -48,6 +53,8 @@ class StagedVersion:
     """SHA-256 by relative path."""
     golden_digest: str
     """SHA-256 of golden.npz beside the original; empty if there is none."""
+    signer: str = ""
+    """Who has signed it; empty where versions need not be signed."""
 
 
 class Store:
@@ -56,8 +63,10 @@ class Store:
     Concurrency: used by control's staging thread only, one call at a time.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, signers_file: Path | None = None) -> None:
+        """Have versions be signed by somebody in `signers_file`, or not at all if it is None."""
         self._root = state_dir / "store"
+        self._signers_file = signers_file
         self._checked: set[str] = set()
 
     def prepare(self) -> None:
@@ -74,7 +83,8 @@ class Store:
         """Copy a version into the store, unless a good copy is there.
 
         Raises:
-            ModelInvalid: the version is incomplete or not what its manifest says.
+            ModelInvalid: the version is incomplete, not what its manifest says, or not signed by
+                anybody who has to have signed it.
             StillChanging: its files change at this moment.
             OSError: the store cannot be written.
 
@@ -85,11 +95,46 @@ class Store:
         files = {name: digest for name, digest in hashes.items() if name not in SIDECARS}
         digest = _digest(files, sizes)
         path = self.path_of(digest)
+        if self._signers_file is not None and SIGNATURE_FILE not in hashes:
+            raise signatures.unsigned()
         if not self._is_good(digest, files):
             self._check_room(sum(sizes.values()))
             self._copy(folder, files, path)
             self._checked.add(digest)
-        return StagedVersion(digest, path, files, hashes.get(GOLDEN_FILE, ""))
+        signer = "" if self._signers_file is None else self._signer_of(folder, path, hashes)
+        return StagedVersion(digest, path, files, hashes.get(GOLDEN_FILE, ""), signer)
+
+    def _signer_of(self, folder: VersionFolder, path: Path, hashes: Mapping[str, str]) -> str:
+        """Return who has signed the copy at `path` and what lies beside the original.
+
+        The signature is held to a folder of all that it is to be about: links to the files of the
+        copy, copies of those beside it. The profile may be left out of a signature, because it may
+        change while the model stays.
+        """
+        assert self._signers_file is not None, "asked for only where versions have to be signed"
+        try:
+            signers = signatures.read_signers(self._signers_file)
+        except ValueError as error:
+            raise ModelInvalid(str(error), fix="mend the file of signers", may_pass=True) from None
+        temporary = self._root / f"tmp-{secrets.token_hex(8)}"
+        signature, signed = temporary / SIGNATURE_FILE, temporary / "signed"
+        try:
+            signed.mkdir(parents=True)
+            _copy_as_hashed(folder.path / SIGNATURE_FILE, signature, hashes[SIGNATURE_FILE])
+            for name, wanted in hashes.items():
+                target = signed / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if name not in SIDECARS:
+                    os.link(path / name, target)
+                elif name != SIGNATURE_FILE:
+                    _copy_as_hashed(folder.path / name, target, wanted)
+            profile = folder.path / PROFILE_FILE
+            if PROFILE_FILE in signatures.signed_names(signature) and profile.is_file():
+                _copy_file(profile, signed / PROFILE_FILE)
+            return signatures.verify(signed, signature, signers)
+        finally:
+            if temporary.exists():
+                _remove(temporary)
 
     def _is_good(self, digest: str, files: Mapping[str, str]) -> bool:
         """Whether the store's copy is what its name says; a bad one is removed."""
@@ -118,8 +163,7 @@ class Store:
             for name, wanted in files.items():
                 target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if _copy_file(folder.path / name, target) != wanted:
-                    raise StillChanging(name)
+                _copy_as_hashed(folder.path / name, target, wanted)
             for directory in [*(p for p in temporary.rglob("*") if p.is_dir()), temporary]:
                 directory.chmod(0o555)
                 _sync_folder(directory)
@@ -201,6 +245,11 @@ def _copy_file(source: Path, target: Path) -> str:
         raise StillChanging(source.name) from None
     target.chmod(0o444)
     return digest.hexdigest()
+
+
+def _copy_as_hashed(source: Path, target: Path, wanted: str) -> None:
+    if _copy_file(source, target) != wanted:
+        raise StillChanging(source.name)
 
 
 def _sync_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ import orjson
 from server.monitoring.checks import Check
 from server.release import route as release_route
 from server.release.route import Canary, ReleaseRoute
-from server.settings import ModelSettings
+from server.settings import ModelSettings, Settings
 
 FILE_NAME = "desired.json"
 
@@ -89,6 +89,8 @@ class DesiredState:
     """Path of the repository: the plans of another one are of no use."""
     is_settled: bool = False
     """Control has looked at the whole repository once: what is missing now is not on its way."""
+    is_signed: bool = False
+    """Every version of it was held to its signature."""
 
 
 def encode(state: DesiredState) -> bytes:
@@ -98,6 +100,7 @@ def encode(state: DesiredState) -> bytes:
             "generation": state.generation,
             "repository": state.repository,
             "is_settled": state.is_settled,
+            "is_signed": state.is_signed,
             "models": {
                 name: {
                     "live": plan.live,
@@ -147,7 +150,13 @@ def decode(message: bytes | memoryview) -> DesiredState:
             model["pending"],
             release_route.from_json(release) if release else None,
         )
-    return DesiredState(value["generation"], models, value["repository"], value["is_settled"])
+    return DesiredState(
+        value["generation"],
+        models,
+        value["repository"],
+        value["is_settled"],
+        value.get("is_signed", False),
+    )
 
 
 class Damaged(Exception):
@@ -162,8 +171,10 @@ def sealed(message: bytes) -> bytes:
     return b"%08x\n%b" % (zlib.crc32(message), message)
 
 
-def open_file(state_dir: Path, repository: Path) -> DesiredState | None:
+def open_file(settings: Settings) -> DesiredState | None:
     """Return the last desired state that control saved for a repository, None if it saved none.
+
+    One from before versions had to be signed is none: nobody knows whether they are.
 
     Raises:
         OSError: there is a file, and it cannot be read.
@@ -171,7 +182,7 @@ def open_file(state_dir: Path, repository: Path) -> DesiredState | None:
 
     """
     try:
-        content = (state_dir / FILE_NAME).read_bytes()
+        content = (settings.state_dir / FILE_NAME).read_bytes()
     except FileNotFoundError:
         return None
     message = content[content.find(b"\n") + 1 :]
@@ -181,12 +192,13 @@ def open_file(state_dir: Path, repository: Path) -> DesiredState | None:
         state = decode(message)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{FILE_NAME} is not of this version") from error
-    return state if state.repository == str(repository) else None
+    is_trusted = state.is_signed or settings.signers_path is None
+    return state if is_trusted and state.repository == str(settings.repository) else None
 
 
-def read_file(state_dir: Path, repository: Path) -> DesiredState | None:
+def read_file(settings: Settings) -> DesiredState | None:
     """Return the last desired state, None if there is none that can be read, for any reason."""
     try:
-        return open_file(state_dir, repository)
+        return open_file(settings)
     except (OSError, Damaged):
         return None

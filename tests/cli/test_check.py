@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from server.cli import app
 from tests.support import models
 from tests.support.permissions import without_root_rights
+from tests.support.signing import Author, write_signers
 
 EXAMPLES = Path(__file__).parents[2] / "models"
 
@@ -212,3 +213,18 @@ def test_a_check_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     assert check(folder)[0] == 0
     assert list(scratch.iterdir()) == []
     assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+
+
+def test_a_version_is_held_to_its_signature_if_that_is_asked(tmp_path: Path) -> None:
+    """As a gateway that requires signatures would; the signer is named."""
+    folder = models.put(tmp_path / "models", "m", 1, models.affine())
+    ann = Author(tmp_path, "ann")
+    signers = write_signers(tmp_path, ann)
+    code, (report,) = check("--signers", signers, folder)
+    assert (code, report["error"]) == (1, "it has no model.sig, and versions have to be signed")
+
+    ann.sign(folder)
+    code, (report,) = check("--signers", signers, folder)
+    assert (code, report["signer"]) == (0, "ann")
+    result = CliRunner().invoke(app, ["model", "check", "--signers", str(signers), str(folder)])
+    assert "  signed by ann" in result.stdout.splitlines()

@@ -21,6 +21,7 @@ from server.store.alerts import load_alerts
 from server.store.database import Store
 from tests.support import models
 from tests.support.permissions import without_root_rights
+from tests.support.signing import Author, write_signers
 
 CHECKS = [
     "python",
@@ -238,3 +239,14 @@ def test_a_store_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
     assert finding["status"] == "warning"
     assert finding["detail"] == f"{path}: unable to open database file"
     assert "right to read" in finding["fix"]
+
+
+def test_signers_are_looked_at_where_signatures_are_required(tmp_path: Path) -> None:
+    """Whose they are is named, or why none could be verified."""
+    _, found = examine(TIDEGATE_SIGNATURES="require", TIDEGATE_SIGNERS_FILE="signers.toml")
+    assert found["signatures"]["status"] == "failure"
+    assert "signers.toml cannot be read" in found["signatures"]["detail"]
+
+    write_signers(tmp_path, Author(tmp_path, "ann"), Author(tmp_path, "bob"))
+    _, found = examine(TIDEGATE_SIGNATURES="require", TIDEGATE_SIGNERS_FILE="signers.toml")
+    assert found["signatures"]["detail"] == "required of ann, bob"

@@ -193,6 +193,32 @@ def test_capturing_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "pip install 'tidegate[parquet]', or set capture_bp to 0" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(None, "cannot be read"), ("", "it needs tables"), ("[", "is not TOML")],
+)
+def test_signatures_need_signers(
+    repository: Path, tmp_path: Path, text: str | None, problem: str
+) -> None:
+    """Nothing is started where no signature could be good."""
+    if text is not None:
+        (tmp_path / "signers.toml").write_text(text)
+    result = serve(repository, "--signatures=require", "--signers-file=signers.toml")
+
+    assert "nobody's signature can be verified: signers.toml" in result.stderr
+    assert problem in result.stderr
+    assert "set signatures to off" in result.stderr
+
+
+def test_signatures_need_their_library(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra, and the error says how to install it."""
+    monkeypatch.setitem(sys.modules, "model_signing", None)
+    result = serve(repository, "--signatures=require")
+
+    assert "signatures cannot be verified: model-signing is not installed" in result.stderr
+    assert "pip install 'tidegate[signatures]'" in result.stderr
+
+
 def test_an_address_that_others_reach_needs_keys(repository: Path, tmp_path: Path) -> None:
     """What everybody could call does not start by accident; a damaged file never does."""
     result = serve(repository, "--host", "0.0.0.0")

@@ -33,7 +33,7 @@ class Joined:
     @property
     def saved(self) -> DesiredState | None:
         """What a restarted control would find."""
-        return desired.read_file(self.settings.state_dir, self.settings.repository)
+        return desired.read_file(self.settings)
 
     def worker_changed(self) -> None:
         self.router.note()

@@ -1,6 +1,8 @@
 """The desired state survives the wire and the disk, and a bad file is no state at all."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.monitoring.checks import Check, Policy
 from server.release.route import Canary, ReleaseRoute, Shadow
-from server.settings import ModelSettings
+from server.settings import ModelSettings, Settings
 from server.wire.desired import (
     FILE_NAME,
     Damaged,
@@ -64,6 +66,7 @@ states = st.builds(
     models=st.dictionaries(words, model_plans, max_size=2),
     repository=words,
     is_settled=st.booleans(),
+    is_signed=st.booleans(),
 )
 
 REPOSITORY = Path("/srv/models")
@@ -73,6 +76,11 @@ STATE = DesiredState(
     str(REPOSITORY),
     is_settled=True,
 )
+
+
+def at(state_dir: Path, **others: Any) -> Settings:
+    """Return the settings of a gateway with its state in `state_dir`."""
+    return Settings(**{"state_dir": state_dir, "repository": REPOSITORY, **others})
 
 
 @settings(max_examples=40)
@@ -86,20 +94,33 @@ def test_a_saved_state_is_read_back(tmp_path: Path) -> None:
     """A worker without control, and control after a restart, go on with what was saved."""
     (tmp_path / FILE_NAME).write_bytes(sealed(encode(STATE)))
 
-    assert read_file(tmp_path, REPOSITORY) == STATE
+    assert read_file(at(tmp_path)) == STATE
 
 
 def test_the_state_of_another_repository_is_not_ours(tmp_path: Path) -> None:
     """Started on another folder, the gateway does not serve the last one's models."""
     (tmp_path / FILE_NAME).write_bytes(sealed(encode(STATE)))
 
-    assert read_file(tmp_path, Path("/srv/other")) is None
+    assert read_file(at(tmp_path, repository="/srv/other")) is None
+
+
+def test_what_was_not_held_to_signatures_is_no_state_where_they_are_required(
+    tmp_path: Path,
+) -> None:
+    """Once versions have to be signed, nothing is served from before on trust alone."""
+    required = at(tmp_path, signatures="require", signers_file="signers.toml")
+    (tmp_path / FILE_NAME).write_bytes(sealed(encode(STATE)))
+    assert read_file(required) is None
+
+    signed = replace(STATE, is_signed=True)
+    (tmp_path / FILE_NAME).write_bytes(sealed(encode(signed)))
+    assert read_file(required) == read_file(at(tmp_path)) == signed
 
 
 def test_without_a_file_there_is_no_state(tmp_path: Path) -> None:
     """The first start of all is no error."""
-    assert read_file(tmp_path, REPOSITORY) is None
-    assert read_file(tmp_path / "nowhere", REPOSITORY) is None
+    assert read_file(at(tmp_path)) is None
+    assert read_file(at(tmp_path / "nowhere")) is None
 
 
 GOOD = encode(STATE)
@@ -130,9 +151,9 @@ def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, content: bytes) 
     assert content != GOOD
     (tmp_path / FILE_NAME).write_bytes(sealed(content))
 
-    assert read_file(tmp_path, REPOSITORY) is None
+    assert read_file(at(tmp_path)) is None
     with pytest.raises(Damaged):
-        open_file(tmp_path, REPOSITORY)
+        open_file(at(tmp_path))
 
 
 @pytest.mark.parametrize("cut", range(0, len(GOOD), 7))
@@ -140,7 +161,7 @@ def test_a_truncated_file_is_no_state(tmp_path: Path, cut: int) -> None:
     """A disk that lost the end of the file does not stop a start."""
     (tmp_path / FILE_NAME).write_bytes(sealed(GOOD)[:cut])
 
-    assert read_file(tmp_path, REPOSITORY) is None
+    assert read_file(at(tmp_path)) is None
 
 
 @pytest.mark.parametrize("place", range(0, len(sealed(GOOD)), 5))
@@ -151,4 +172,4 @@ def test_a_file_with_a_flipped_bit_is_no_state(tmp_path: Path, place: int) -> No
     (tmp_path / FILE_NAME).write_bytes(content)
 
     with pytest.raises(Damaged, match="checksum"):
-        open_file(tmp_path, REPOSITORY)
+        open_file(at(tmp_path))
