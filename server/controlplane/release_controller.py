@@ -13,12 +13,12 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 
+from server.clock import steady_seconds
 from server.controlplane.evidence_book import EvidenceBook, live_epoch
 from server.controlplane.release_judge import Judge
 from server.controlplane.releases import Releases, Wish
@@ -71,7 +71,7 @@ class ReleaseController:
         book: EvidenceBook,
         totals: Totals,
         workers: Workers,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self.obstacles: dict[str, str] = {}
         """What stands in the way of the next thing that would be done, by model."""

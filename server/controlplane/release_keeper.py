@@ -103,11 +103,16 @@ class ReleaseKeeper:
         return all(future.done() and not future.cancelled() for future in futures)
 
     async def commit(
-        self, change: Change, is_wanted: Callable[[], bool], key: IdempotencyKey | None
+        self,
+        change: Change,
+        is_wanted: Callable[[], bool],
+        key: IdempotencyKey | None,
+        now_seconds: float,
     ) -> None:
         """Write a change that is not in place yet, so that a power cut cannot take it back.
 
-        `is_wanted` is asked on the store's thread, at the last moment.
+        `is_wanted` is asked on the store's thread, at the last moment. Its key is known for a day
+        from `now_seconds`.
 
         Raises:
             StaleGeneration: it is not wanted any more, or the store holds another generation.
@@ -116,7 +121,7 @@ class ReleaseKeeper:
         """
         async with self._writing:
             await self._write_waiting()
-            await self._store.run(_committing(change, is_wanted, key), is_durable=True)
+            await self._store.run(_committing(change, is_wanted, key, now_seconds), is_durable=True)
 
     async def close(self) -> None:
         """Write what waits, as far as that is possible."""
@@ -197,7 +202,10 @@ class ReleaseKeeper:
 
 
 def _committing(
-    change: Change, is_wanted: Callable[[], bool], key: IdempotencyKey | None
+    change: Change,
+    is_wanted: Callable[[], bool],
+    key: IdempotencyKey | None,
+    now_seconds: float,
 ) -> "Callable[[Connection], None]":
     def work(connection: "Connection") -> None:
         from server.store import idempotency, releases
@@ -207,7 +215,7 @@ def _committing(
         releases.save_change(connection, change)
         if key is not None:
             kept = idempotency.Kept(200, _to_bytes(change))
-            idempotency.keep(connection, key, kept, change.at_seconds)
+            idempotency.keep(connection, key, kept, now_seconds)
 
     return work
 

@@ -8,11 +8,11 @@ Lifetime: `read` is one task, which ends when the store has been read.
 """
 
 import asyncio
-import time
 from pathlib import Path
 
 import structlog
 
+from server.clock import steady_seconds
 from server.controlplane.catalog import Guard
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import other_files
@@ -54,6 +54,6 @@ def guard(releases: Releases) -> Guard:
 
     async def refusal(model: KnownModel, version: str, digest: str) -> str:
         await releases.known.wait()
-        return other_files(model, releases.route(model.name), version, digest, time.time())
+        return other_files(model, releases.route(model.name), version, digest, steady_seconds())
 
     return refusal

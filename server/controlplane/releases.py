@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from server.clock import steady_seconds
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
 from server.controlplane.release_candidates import candidate, check_way_back
@@ -89,7 +90,7 @@ class Releases:
         fleet: Fleet,
         keeper: ReleaseKeeper,
         changed: Callable[[], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self.unproven: Callable[[str, str], Sequence[str]] = lambda _model, _version: ()
         """What gates have against the promotion of a model's version, in words."""
@@ -146,7 +147,7 @@ class Releases:
             before = stored.get(model) or ReleaseRoute(model)
             if route.generation > before.generation and model not in self.last:  # Else it waits.
                 reason = "found in the desired state; the store did not have it"
-                change = Change("recover", before, route, self._clock(), SYSTEM, reason)
+                change = Change("recover", before, route, time.time(), SYSTEM, reason)
                 self._keeper.later(replace(change, must_follow=False))
         self.go_on_without()
 
@@ -181,7 +182,7 @@ class Releases:
             action.verb.value,
             before,
             after,
-            asked.now_seconds,
+            time.time(),
             wish.actor,
             wish.reason,
             wish.request_id,
@@ -264,7 +265,10 @@ class Releases:
             self._committing[model] = change.after.generation
             try:
                 await self._keeper.commit(
-                    change, lambda: not turn.is_given_up and self._is_current(change), wish.key
+                    change,
+                    lambda: not turn.is_given_up and self._is_current(change),
+                    wish.key,
+                    self._clock(),
                 )
             finally:
                 del self._committing[model]

@@ -13,12 +13,12 @@ Lifetime: `run` is one task for the life of control.
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
+from server.clock import steady_seconds
 from server.controlplane.fleet import Fleet
 from server.controlplane.intents import set_aside, write_whole
 from server.controlplane.known import KnownModel
@@ -56,7 +56,7 @@ class Router:
         fleet: Fleet,
         settings: Settings,
         releases: Releases,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._models = models
         self._fleet = fleet

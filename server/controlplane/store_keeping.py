@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from server.clock import steady_seconds
 from server.operator_errors import StoreUnavailable
 from server.statistics.window import DAY_SECONDS, HOUR_SECONDS
 from server.store.database import Store
@@ -65,7 +66,7 @@ def _trim(now: float) -> "Callable[[Connection], set[Subject]]":
 
         alerts.trim_log(connection, now - KEEP_ALERT_LOG_SECONDS)
         outbox.trim(connection, now - KEEP_EVENTS_SECONDS)
-        idempotency.trim(connection, now)
+        idempotency.trim(connection, steady_seconds())
         return windows.load_subjects(connection)
 
     return work

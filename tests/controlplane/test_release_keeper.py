@@ -29,7 +29,7 @@ def test_what_waits_is_written_first(tmp_path: Path) -> None:
             keeper = bench.keeper
             keeper.later(change(1))
             keeper.later(change(2))
-            await keeper.commit(change(3, must_follow=True), lambda: True, None)
+            await keeper.commit(change(3, must_follow=True), lambda: True, None, 0.0)
 
             assert [generation for *_, generation in await bench.history()] == [1, 2, 3]
             assert keeper.unwritten == 0
@@ -80,7 +80,7 @@ def test_a_change_that_is_not_wanted_any_more_is_not_written(tmp_path: Path) -> 
     async def main() -> None:
         async with release_bench(tmp_path) as bench:
             with pytest.raises(StaleGeneration):
-                await bench.keeper.commit(change(1), lambda: False, None)
+                await bench.keeper.commit(change(1), lambda: False, None, 0.0)
             assert await bench.history() == []
 
     asyncio.run(main())
@@ -131,10 +131,10 @@ def test_a_change_that_waited_may_be_saved_above_what_came_meanwhile(tmp_path: P
             raised: list[tuple[Change, ReleaseRoute]] = []
             keeper = ReleaseKeeper(bench.store)
             keeper.raised = lambda late, saved: raised.append((late, saved))
-            await keeper.commit(change(7), lambda: True, None)
+            await keeper.commit(change(7), lambda: True, None, 0.0)
             late = change(3)
             keeper.later(late)
-            await keeper.commit(change(9, must_follow=True), lambda: True, None)
+            await keeper.commit(change(9, must_follow=True), lambda: True, None, 0.0)
 
             assert raised == [(late, replace(late.after, generation=8))]
 

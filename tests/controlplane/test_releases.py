@@ -1,6 +1,7 @@
 """How release states change: who waits for whom, and what outlives a store that fails."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_a_change_is_committed_then_in_place(tmp_path: Path) -> None:
         assert await bench.history() == [("set_live", "policy", 1), ("promote", "ann", 2)]
         assert (bench.changes, bench.releases.last["m"]) == (changes + 1, outcome.change)
         assert bench.releases.counts["m", "promote"] == 1
+
+    play(tmp_path, scenario)
+
+
+def test_a_change_says_when_it_was_and_lasts_by_what_passes(tmp_path: Path) -> None:
+    """The audit has the time of the machine's clock; what lasts for a time does not go by it."""
+
+    async def scenario(bench: ReleaseBench) -> None:
+        bench.now = 500.0
+        outcome = await bench.releases.change("m", PROMOTE_2, ANN)
+
+        assert outcome.change.at_seconds == pytest.approx(time.time(), abs=60.0)
+        assert bench.releases.route("m").live_since_seconds == 500.0
 
     play(tmp_path, scenario)
 

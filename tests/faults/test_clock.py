@@ -1,7 +1,8 @@
 """The clock of the machine is set: an hour or a month, forward or back. Nothing waits for it.
 
-All that waits in the data plane goes by the monotonic clock; what is kept by age goes by the wall
-clock, and is told the time.
+All that waits in the data plane goes by the monotonic clock, and so does what control keeps or lets
+last for a time (`server/clock.py`). What is kept for days by when it was goes by the wall clock,
+and is told the time.
 """
 
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection
 
+from server.clock import SteadyClock
 from server.dataplane.numbering import Numbering
 from server.monitoring.notifier import JITTER, RETRY_SECONDS
 from server.release.route import ReleaseRoute
@@ -26,6 +28,14 @@ HOUR, MONTH = 3600.0, 30 * 86_400.0
 NOW = 1_800_000_000.0
 SERVER = Path(__file__).parent.parent.parent / "server"
 steps = pytest.mark.parametrize("step", [HOUR, -HOUR, MONTH, -MONTH])
+
+
+class SetClock:
+    """A machine whose clock is set, and what goes by it all the same."""
+
+    def __init__(self) -> None:
+        self.wall, self.passed = NOW, 1000.0
+        self.steady = SteadyClock(lambda: self.wall, lambda: self.passed)
 
 
 @pytest.fixture
@@ -61,22 +71,28 @@ def test_an_event_is_sent_when_the_clock_is_set(connection: Connection, step: fl
 
 @steps
 def test_a_repeated_call_is_known_for_its_day(connection: Connection, step: float) -> None:
-    """Set back, its answer is kept longer; set forward by more than the day, it is over."""
+    """For the day that passes, and no longer, whatever the clock is set to."""
+    machine = SetClock()
     key, kept = IdempotencyKey("k", "m", "hash"), Kept(200, b"{}")
-    idempotency.keep(connection, key, kept, NOW)
-    idempotency.trim(connection, NOW + step)
-
-    found = idempotency.find(connection, key, NOW + step)
-    assert found == (kept if step < KEPT_SECONDS else None)
+    idempotency.keep(connection, key, kept, machine.steady())
+    machine.wall += step
+    for passed, found in ((KEPT_SECONDS - 1.0, kept), (2.0, None)):
+        machine.passed += passed
+        idempotency.trim(connection, machine.steady())
+        assert idempotency.find(connection, key, machine.steady()) == found
 
 
 @steps
-def test_the_way_back_is_kept_when_the_clock_is_set_back(step: float) -> None:
-    """What was live before stays loaded for its day at least, unless the clock says it is over."""
-    route = ReleaseRoute("m", 2, live="2", live_since_seconds=NOW, previous="1")
-
-    kept = kept_previous(route, now_seconds=NOW + step, keep_previous_seconds=86_400.0)
-    assert kept == ("1" if step < 86_400.0 else None)
+def test_the_way_back_is_kept_for_its_day(step: float) -> None:
+    """What was live before stays loaded for the day that passes, and no longer."""
+    machine = SetClock()
+    route = ReleaseRoute("m", 2, live="2", live_since_seconds=machine.steady(), previous="1")
+    machine.wall += step
+    for passed, previous in ((86_399.0, "1"), (2.0, None)):
+        machine.passed += passed
+        now = machine.steady()
+        kept = kept_previous(route, now_seconds=now, keep_previous_seconds=86_400.0)
+        assert kept == previous
 
 
 @steps
@@ -89,6 +105,27 @@ def test_no_count_is_lost_when_the_clock_is_set(step: float) -> None:
 
     assert sum(int(cell.counts.sum()) for cell in left) == 4 * 600
     assert all(cell.start < cell.end for cell in left)
+
+
+def test_only_what_is_told_to_people_goes_by_the_wall_clock_in_control() -> None:
+    """Or is kept for days, by when it was; what is in no list here cannot be ended by a step."""
+    using = {
+        path.name
+        for path in (SERVER / "controlplane").glob("*.py")
+        if re.search(r"\btime\.time(_ns)?\b", path.read_text())
+    }
+
+    assert using == {
+        "console_facts.py",  # how long ago something was
+        "feedback.py",  # answers of the last days wait for labels
+        "intake.py",  # when files have changed, by their file system
+        "monitor.py",  # counts by hour, times of alerts
+        "notifying.py",  # an event that is days old is not worth telling
+        "realised_view.py",  # labels of the last days
+        "recent.py",  # traffic by time; a step back makes a stretch without a length
+        "releases.py",  # times of the audit
+        "store_keeping.py",  # counts and logs of the last months
+    }
 
 
 def test_nothing_in_the_way_of_a_request_waits_by_the_wall_clock() -> None:
