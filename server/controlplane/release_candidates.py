@@ -90,6 +90,17 @@ def other_files(
     return ""
 
 
+def preferred_to(model: KnownModel, route: ReleaseRoute) -> list[str]:
+    """Return the digests of versions that would take over from what an operator promoted."""
+    if model.setup is None or model.setup.settings.release != "latest" or route.live is None:
+        return []
+    return [
+        known.plan.digest
+        for version, known in model.versions.items()
+        if known.plan is not None and int(version) > int(route.live)
+    ]
+
+
 def _is_awaited(model: KnownModel, known: KnownVersion) -> bool:
     """Whether all that is to be said against a version is that it was not checked yet."""
     return known.plan is None and not (known.error or model.setup_error or model.is_unloaded)

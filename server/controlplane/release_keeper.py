@@ -64,6 +64,11 @@ class ReleaseKeeper:
         """How many changes wait to be written."""
         return len(self._waiting)
 
+    @property
+    def is_store_lost(self) -> bool:
+        """Whether the store was damaged, and is another one now."""
+        return self._store.health.set_aside > 0
+
     def open(self) -> None:
         """From now on, write what waits."""
         self._may_open.set()

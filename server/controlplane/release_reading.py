@@ -43,7 +43,7 @@ async def read(releases: Releases, keeper: ReleaseKeeper, state_dir: Path) -> No
                 releases.go_on_without()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                releases.take_stored(stored)
+                releases.take_stored(stored, is_lost=keeper.is_store_lost)
                 return
     finally:
         patience.cancel()

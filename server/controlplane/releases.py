@@ -22,7 +22,7 @@ import structlog
 from server.clock import steady_seconds
 from server.controlplane.fleet import Fleet
 from server.controlplane.known import KnownModel
-from server.controlplane.release_candidates import candidate, check_way_back
+from server.controlplane.release_candidates import candidate, check_way_back, preferred_to
 from server.controlplane.release_keeper import ReleaseKeeper
 from server.errors import ModelNotFound
 from server.operator_errors import IdempotencyConflict, StaleGeneration, StoreUnavailable
@@ -101,6 +101,8 @@ class Releases:
         self.known = asyncio.Event()
         """Set when it may be acted upon: the store has been read, or waited for long enough."""
         self.known.set()
+        self.may_be_lost = False
+        """Whether there was a store that could have said more, and it was put aside or not read."""
         self._models = models
         self._fleet = fleet
         self._keeper = keeper
@@ -134,8 +136,10 @@ class Releases:
         """Begin with what the last desired state says, until the store has been read."""
         self._routes.update((route.model, route) for route in saved)
 
-    def take_stored(self, stored: Mapping[str, ReleaseRoute]) -> None:
+    def take_stored(self, stored: Mapping[str, ReleaseRoute], *, is_lost: bool = False) -> None:
         """Take over what the store says, and have written what it does not know yet.
+
+        `is_lost` says that it is a new store, in the place of one that was damaged.
 
         Of each model, the higher generation is the truth: a change is in the store before it is in
         a desired state, but for one that could not wait for the store.
@@ -149,10 +153,14 @@ class Releases:
                 reason = "found in the desired state; the store did not have it"
                 change = Change("recover", before, route, time.time(), SYSTEM, reason)
                 self._keeper.later(replace(change, must_follow=False))
-        self.go_on_without()
+        self._go_on(may_be_lost=is_lost)
 
     def go_on_without(self) -> None:
-        """Act upon what is here: there is no more to be had, or not for now."""
+        """Act upon what is here: there is no more to be had for now."""
+        self._go_on(may_be_lost=True)
+
+    def _go_on(self, *, may_be_lost: bool) -> None:
+        self.may_be_lost = may_be_lost
         self.known.set()
         self._changed()
 
@@ -177,7 +185,7 @@ class Releases:
         asked = Asked(wish.actor, wish.reason, self._clock())
         after = carry_out(before, action, self._candidate(before, action), asked)
         if action.verb is Verb.PROMOTE:
-            after = passing_over(after, self._preferred_to(after))
+            after = passing_over(after, preferred_to(self._models[model], after))
         return Change(
             action.verb.value,
             before,
@@ -317,17 +325,6 @@ class Releases:
         model = self._models.get(route.model)
         if model is not None:  # Else the repository has not been looked at yet.
             check_way_back(model, route, self._fleet)
-
-    def _preferred_to(self, route: ReleaseRoute) -> list[str]:
-        """Return the digests of versions that would take over from what an operator promoted."""
-        model = self._models[route.model]
-        if model.setup is None or model.setup.settings.release != "latest" or route.live is None:
-            return []
-        return [
-            known.plan.digest
-            for version, known in model.versions.items()
-            if known.plan is not None and int(version) > int(route.live)
-        ]
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ Lifetime: `run` is one task for the life of control.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,6 +43,8 @@ from server.wire.desired import DesiredState, ModelPlan
 
 log = structlog.get_logger()
 
+RETRY_SECONDS = 1.0
+"""After it, what could not be changed or written is tried again."""
 WRITE_PATIENCE_SECONDS = 0.25
 """How long workers wait for the disk before they are told all the same."""
 LOST = "what was live is not known any more: its release state was lost; promote, then resume"
@@ -69,8 +72,11 @@ class Router:
         self._unsure: frozenset[str] = frozenset()
         """Models that may have had a release state which is lost."""
         self._saved = self._read_saved(settings)
+        self._is_unsaved = self._saved is None
+        """Whether nobody has asked yet what is lost, where there is no state from before."""
         self._is_settled = False
         self._is_written = True
+        self._has_failed = False
         self._unwritten: bytes | None = None
         self._writing: asyncio.Task[None] | None = None
         is_signed = settings.signers_path is not None
@@ -111,8 +117,6 @@ class Router:
             if model is not None and model.route == NO_ROUTE:
                 model.route = Route(plan.live, frozenset(plan.versions))
                 model.fall_back_on(plan.versions, self._releases.route(name).previous)
-        if self.is_state_lost and not self._is_settled:
-            self._unsure = frozenset(self._models)
         self._saved = None
         self._is_settled = True
         self.note()
@@ -141,18 +145,28 @@ class Router:
     async def run(self) -> None:
         """Make and send desired states as they are called for."""
         while True:
-            await self._dirty.wait()
+            must_retry = self._has_failed or not self._is_written
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if must_retry else None):
+                    await self._dirty.wait()
             self._dirty.clear()
-            self._is_idle = False
+            self._is_idle = self._has_failed = False
             try:
                 await self._advance()
-            except Exception:  # The next change tries again; nothing else depends on this task.
+            except Exception:  # It is tried again; nothing else depends on this task.
+                self._has_failed = True
                 log.exception("routing_failed")
             self._is_idle = True
             self._wake()
 
+    async def mend(self) -> None:
+        """Have the desired state written anew if somebody has removed it."""
+        if self.state.generation and not self._path.exists():
+            self.note()
+
     async def _advance(self) -> None:
         if self._saved is None and self._releases.is_known:
+            self._note_lost()
             plans, is_settled = self._plans(), self._is_settled
         else:
             # Nobody has looked yet at what there is; but who answers may be changed already.
@@ -170,6 +184,13 @@ class Router:
         await self._write(message)
         self._fleet.broadcast(message)
         log.info("generation", generation=generation, models=len(plans))
+
+    def _note_lost(self) -> None:
+        """Find out, once all is read that there is, whether it is known what was live before."""
+        if self._is_settled and self._is_unsaved:
+            self._is_unsaved = False
+            if self.is_state_lost or self._releases.may_be_lost:
+                self._unsure = frozenset(self._models)
 
     def _plans(self) -> dict[str, ModelPlan]:
         """Say what workers shall do about each model."""
@@ -246,6 +267,7 @@ class Router:
         try:
             self._releases.change_now(model.name, action, Wish(choice.actor, choice.reason))
         except TidegateError as error:
+            self._has_failed = True
             log.warning("release_not_changed", model=model.name, error=str(error))
             return False
         return True
@@ -264,7 +286,7 @@ class Router:
         return replace(plan, live=release.live, release=release)
 
     async def _write(self, message: bytes) -> None:
-        """Write the desired state to disk; if that fails, workers' next words lead here again.
+        """Write the desired state to disk; if that fails, it is tried again soon.
 
         Workers are told all the same: serving goes on when the disk does not.
         """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.controlplane import router
+from server.controlplane import release_reading, router
 from server.controlplane.intents import write_whole
 from server.controlplane.known import KnownModel
 from server.controlplane.releases import Wish
@@ -16,6 +16,7 @@ from server.release.actions import Action, Verb
 from server.release.route import ReleaseRoute
 from server.repository.model_settings import ModelSetup
 from server.settings import ModelSettings, ReleaseMode
+from server.store import sqlite_file
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from server.wire.status import Failure
@@ -243,5 +244,29 @@ def test_a_state_that_is_lost_is_not_guessed(
                 promote = Action(Verb.PROMOTE, "1")
                 joined.releases.change_now("m", promote, Wish("ann", "it was"))
                 assert (await worker.told()).models["m"].live == "1"
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("content", "live", "held"), [(b"", "2", False), (b"torn" * 999, None, True)]
+)
+def test_a_store_that_was_put_aside_is_lost_where_there_is_no_state_either(
+    tmp_path: Path, content: bytes, live: str | None, held: bool
+) -> None:
+    """Of a first start nothing is lost; of a damaged store, nobody knows what it held."""
+    if content:
+        (tmp_path / sqlite_file.FILE_NAME).write_bytes(content)
+    model = manual(known("m", "all", v1="aa", v2="bb"))
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": model}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            await release_reading.read(joined.releases, joined.keeper, tmp_path)
+            state = await begun(joined, worker)
+            assert state.models["m"].live == live
+            assert bool(joined.releases.route("m").held) is held
 
     asyncio.run(check())
