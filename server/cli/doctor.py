@@ -4,6 +4,8 @@ Decides what is looked at, and what counts as a failure (serving will not work) 
 will, with a limit to know of).
 """
 
+import errno
+import http.client
 import json
 import os
 import platform
@@ -12,10 +14,14 @@ import socket
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from server.cli.plain import plain
+
+if TYPE_CHECKING:
+    from server.settings import Settings
 
 MIN_OPEN_FILES = 1024
 SAFE_SQLITE = (3, 51, 3)
@@ -150,10 +156,13 @@ def _with_settings(config: Path | None) -> list[Finding]:
             Finding("settings", "failure", problem, "mend it, or remove it for the default")
             for problem in error.problems
         ]
+    data_port = _port("data port", settings.host, settings.port)
+    is_taken = os.strerror(errno.EADDRINUSE) in data_port.detail
     return [
         Finding("settings", "ok", "all values are good"),
-        _port("data port", settings.host, settings.port),
+        data_port,
         _port("control port", settings.control_host, settings.control_port),
+        *([_gateway(settings)] if is_taken else []),
         _state_dir(settings.state_dir),
         _store(settings.state_dir),
         _repository(settings.repository),
@@ -174,6 +183,25 @@ def _port(what: str, host: str, port: int) -> Finding:
             "stop what listens there (a running gateway, perhaps), or choose another port",
         )
     return Finding(what, "ok", f"{host}:{port} is free")
+
+
+def _gateway(settings: "Settings") -> Finding:
+    """Ask whatever listens on the data port whether it is ready."""
+    from server.cli.health import look, url_of
+
+    url = url_of(settings)
+    try:
+        status, words = look(f"{url}/v2/health/ready", is_own=True)
+    except (OSError, ValueError, http.client.HTTPException):
+        return Finding("gateway", "warning", f"what listens at {url} is none", "see the data port")
+    if status == 200:
+        return Finding("gateway", "ok", f"the one at {url} is ready")
+    return Finding(
+        "gateway",
+        "warning",
+        f"{url} answers {status}: {words}",
+        "see 'tidegate model list' and its log, if it is yours",
+    )
 
 
 def _state_dir(path: Path) -> Finding:

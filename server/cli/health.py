@@ -10,11 +10,15 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from server.cli.client import fail
 from server.cli.plain import visible
+
+if TYPE_CHECKING:
+    from server.settings import Settings
 
 _TIMEOUT_SECONDS = 4.0
 """Docker's own limit is 30 seconds by default, Kubernetes' is 1: an answer takes milliseconds."""
@@ -42,20 +46,29 @@ def health(
         fail(f"'{address}' is not an http:// address: it does not answer", "name the data port")
     path = "/v2/health/live" if live else "/v2/health/ready"
     try:
-        context = None if url or address.startswith("http:") else _of_this_machine()
-        with urllib.request.urlopen(
-            address + path, timeout=_TIMEOUT_SECONDS, context=context
-        ) as answer:
-            status, body = answer.status, answer.read(4096)
-    except urllib.error.HTTPError as error:
-        status, body = error.code, error.read(4096)
+        status, words = look(address + path, is_own=not url)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         fail(f"{address} does not answer: {reason}", "start it with 'tidegate serve'")
     if status != 200:
-        words = visible(body.decode("utf-8", "replace"))
         fail(f"{address} answers {status}: {words}", "see 'tidegate model list'")
     typer.echo("live" if live else "ready")
+
+
+def look(url: str, *, is_own: bool) -> tuple[int, str]:
+    """Return the status and the words of what answers; our own port may have any certificate.
+
+    Raises:
+        OSError, ValueError, http.client.HTTPException: nobody does, or nobody that speaks HTTP.
+
+    """
+    context = _of_this_machine() if is_own and url.startswith("https:") else None
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS, context=context) as answer:
+            status, body = answer.status, answer.read(4096)
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read(4096)
+    return status, visible(body.decode("utf-8", "replace"))
 
 
 def _own_url() -> str:
@@ -68,6 +81,11 @@ def _own_url() -> str:
         settings, _ = load_settings({}, os.environ, Path(config) if config else None)
     except ConfigError as error:
         fail("\n".join(error.problems), "mend the settings, or name the port with --url")
+    return url_of(settings)
+
+
+def url_of(settings: "Settings") -> str:
+    """Return the address of the data port of these settings, for this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     scheme = "https" if settings.speaks_tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -31,6 +31,8 @@ def index_table(rows: list[dict[str, Any]]) -> Table:
         detail = [str(row.get("reason", ""))]
         if row.get("fix"):
             detail.append(f"fix: {row['fix']}")
+        unready = row.get("unready", {})
+        detail += [f"not ready on worker {worker}: {why}" for worker, why in unready.items()]
         detail += [f"note: {warning}" for warning in row.get("warnings", ())]
         table.add_row(
             plain(str(row["name"])),

@@ -25,7 +25,7 @@ class Listener(Protocol):
     """Who is told what workers say."""
 
     def worker_changed(self) -> None:
-        """A worker came, went, or said what it has."""
+        """A worker came, went, or said something new of what it has."""
 
     def tally(self, message: memoryview) -> None:
         """A worker counted something."""
@@ -84,8 +84,9 @@ class _WorkerStream(asyncio.Protocol):
             case Kind.FAULT:
                 listener.fault(payload)
             case Kind.STATUS if self.state is not None:
-                self.state.status = status.decode_status(payload)
-                listener.worker_changed()
+                before, self.state.status = self.state.status, status.decode_status(payload)
+                if self.state.status.is_news(before):
+                    listener.worker_changed()
             case Kind.HELLO:
                 hello = status.decode_hello(payload)
                 self.state = WorkerState(hello)
@@ -182,6 +183,14 @@ class Fleet:
         for one in self._staying():
             found.update(one.failed.get(model, {}) if one else {})
         return found
+
+    def unready(self, model: str) -> dict[str, str]:
+        """Return why a model does not answer, by the number of the worker where it does not."""
+        return {
+            str(worker.hello.worker): worker.status.unready[model]
+            for worker in self.workers
+            if worker.status is not None and model in worker.status.unready
+        }
 
     def replacements(self) -> dict[int, int]:
         """Return how often each worker was replaced, by its number."""

@@ -85,10 +85,15 @@ class Operations:
         """Return the index rows of one model."""
         loaded = self._fleet.loaded_everywhere(model.name)
         live = self._fleet.live_everywhere(model.name)
-        return [
+        rows = [
             describe(model, version, loaded, model.failures, is_live=version == live)
             for version in model.versions
         ]
+        unready = self._fleet.unready(model.name)
+        for row in rows:
+            if row["live"] and unready:
+                row["unready"] = unready
+        return rows
 
     def find(self, name: str) -> KnownModel:
         """Return a known model, or raise ModelNotFound."""

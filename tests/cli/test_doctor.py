@@ -20,6 +20,7 @@ from server.cli import app
 from server.store.alerts import load_alerts
 from server.store.database import Store
 from tests.support import models
+from tests.support.fake_http import answering
 from tests.support.permissions import without_root_rights
 from tests.support.signing import Author, write_signers
 
@@ -239,6 +240,24 @@ def test_a_store_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
     assert finding["status"] == "warning"
     assert finding["detail"] == f"{path}: unable to open database file"
     assert "right to read" in finding["fix"]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "found_status"), [(200, {}, "ok"), (503, {"error": "loading"}, "warning")]
+)
+def test_a_gateway_that_runs_says_whether_it_is_ready(
+    status: int, answer: dict[str, str], found_status: str
+) -> None:
+    """Its port is taken by it, which is told as before; why it is not ready is told too."""
+    with answering({"GET /v2/health/ready": (status, answer)}) as server:
+        _, found = examine(TIDEGATE_PORT=str(server.port))
+
+    assert found["gateway"]["status"] == found_status
+    if status == 200:
+        assert found["gateway"]["detail"] == f"the one at {server.url} is ready"
+    else:
+        assert found["gateway"]["detail"] == f'{server.url} answers 503: {{"error": "loading"}}'
+    assert found["data port"]["status"] == "failure"
 
 
 def test_signers_are_looked_at_where_signatures_are_required(tmp_path: Path) -> None:

@@ -119,6 +119,15 @@ def test_both_addresses_and_every_version_are_told(capsys: pytest.CaptureFixture
     assert any(line.startswith("control http://127.0.0.1:8001 ") for line in lines)
 
 
+def test_a_model_that_does_not_answer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """On which worker, and why, beside what is said of the version."""
+    row = live("m") | {"unready": {"1": "it has not answered for 12 seconds"}}
+    lines = printed(capsys, [row], 1)
+
+    told = " ".join(" ".join(lines).split())
+    assert "not ready on worker 1: it has not answered for 12 seconds" in told
+
+
 @pytest.mark.parametrize(
     ("host", "shown"),
     [

@@ -204,6 +204,21 @@ def test_the_index_has_a_row_for_everything(repository: Path) -> None:
     _with_control(repository, use)
 
 
+def test_the_index_says_where_a_live_version_does_not_answer(repository: Path) -> None:
+    """By worker, with the reason; of versions that are not live nobody asks for answers."""
+    models.put(repository, "m", 1, models.affine())
+    models.put(repository, "m", 2, models.affine())
+    why = "it has not answered for 12 seconds"
+
+    async def use(control: Control) -> None:
+        rows = {row["version"]: row for row in control.operations.index()}
+        assert rows["2"]["unready"] == {"1": why}
+        assert "unready" not in rows["1"]
+
+    workers = ToldWorker(0), ToldWorker(1, unready={"m": why})
+    _with_control(repository, use, *workers, version_policy="all")
+
+
 def test_a_model_without_versions_cannot_be_loaded(repository: Path) -> None:
     """The answer says where the model should be put."""
 

@@ -41,6 +41,8 @@ class ToldWorker:
     is_obedient: bool = True
     """If not, it never says anything after its first words."""
     gauges: Gauges = field(default_factory=Gauges)
+    unready: Mapping[str, str] = field(default_factory=dict)
+    """Why models do not answer."""
 
     async def run(self, path: str) -> None:
         """Connect, and answer every desired state."""
@@ -79,6 +81,7 @@ class ToldWorker:
             failed=failed,
             load_seconds={name: dict.fromkeys(loaded[name], 0.25) for name in loaded},
             gauges=self.gauges,
+            unready=self.unready,
             released={
                 name: plan.release_generation
                 for name, plan in state.models.items()
