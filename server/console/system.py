@@ -1,4 +1,4 @@
-"""The page of the gateway itself: workers, control, store, settings and their origin. Pure.
+"""The page of the gateway itself: workers, control, shadow, store, settings, their origin. Pure.
 
 Decides what of a setting is shown: of a secret, only whether there is one.
 """
@@ -10,6 +10,7 @@ from typing import Any
 from server.console import words
 from server.settings import SECRETS
 from server.store.database import Health
+from server.wire.shadow import ShadowStatus
 from server.wire.status import Gauges
 
 
@@ -46,6 +47,10 @@ class SystemFacts:
     settings: Mapping[str, Any]
     origins: Mapping[str, str]
     unknown: Sequence[str] = ()
+    shadow: ShadowStatus | None = None
+    """What the process that runs candidates last said; None while there is none."""
+    is_shadow_wanted: bool = False
+    """Whether there are candidates for it to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,9 @@ class SystemPage:
     store: Sequence[tuple[str, str]]
     store_error: str
     river: Sequence[tuple[str, str]]
+    shadow: Sequence[tuple[str, str]]
+    """Nothing while no candidate is to be run."""
+    is_shadow_missing: bool
     set_settings: Sequence[SettingRow]
     settings: Sequence[SettingRow]
     unknown: Sequence[str]
@@ -121,6 +129,8 @@ def view(facts: SystemFacts) -> SystemPage:
         ],
         "" if health.is_writable else health.last_error,
         [(name, words.count(number)) for name, number in facts.river],
+        _shadow(facts.shadow) if facts.shadow is not None else [],
+        facts.is_shadow_wanted and facts.shadow is None,
         [one for one in settings if one.is_set],
         [one for one in settings if not one.is_set],
         facts.unknown,
@@ -151,6 +161,17 @@ def _worker(facts: WorkerFacts, generation: int) -> WorkerRow:
         facts.loaded,
         "is draining" if facts.is_draining else "",
     )
+
+
+def _shadow(status: ShadowStatus) -> list[tuple[str, str]]:
+    return [
+        ("Process", str(status.pid)),
+        ("Candidates", words.count(sum(map(len, status.loaded.values())))),
+        ("Batches that wait", words.count(status.waiting_records)),
+        ("Loop late by", words.duration(status.loop_lag_seconds)),
+        ("Memory", words.size(status.resident_bytes)),
+        ("Processor time", words.duration(status.cpu_seconds)),
+    ]
 
 
 def _setting(name: str, value: Any, origin: str) -> SettingRow:

@@ -40,6 +40,7 @@ from server.protocol import metadata
 from server.statistics.sequential import Alert
 from server.store.database import Store
 from server.wire.channel import Charter
+from server.wire.shadow import ShadowStatus
 
 SHOWN_CHANGES = 25
 MOST_STRETCHES = 32
@@ -71,6 +72,8 @@ class ConsoleSources:
     router: Router
     is_ready: Callable[[], bool]
     lag_seconds: Callable[[], float]
+    shadow: Callable[[], tuple[ShadowStatus | None, bool]]
+    """Tells what the shadow process last said, and whether one is wanted."""
 
 
 class ConsoleFacts:
@@ -207,6 +210,7 @@ class ConsoleFacts:
             {name: getattr(settings, name) for name in type(settings).model_fields},
             sources.charter.origins,
             self.unknown(),
+            *sources.shadow(),
         )
 
     # Parts of these.

@@ -162,6 +162,7 @@ class Control:
             self._router,
             self._is_ready,
             lambda: self._channel.lag_seconds,
+            lambda: (self._parts.feed.status, self._parts.feed.is_wanted),
         )
         return ConsoleApp(ConsoleFacts(sources), release_operations)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from server.console.system import SystemFacts, WorkerFacts, view
 from server.settings import SECRETS, Settings
 from server.store.database import Health
+from server.wire.shadow import ShadowStatus
 from server.wire.status import Gauges
 
 GAUGES = Gauges(in_flight=3, in_flight_bytes=2048, queued_rows={"m": {"1": 5, "2": 2}})
@@ -42,6 +43,18 @@ def test_a_worker_that_has_not_said_anything_is_not_idle() -> None:
     (worker,) = found.workers
     assert {worker.in_flight, worker.queued, worker.resident, worker.generation} == {"\N{EN DASH}"}
     assert (worker.is_behind, worker.note, found.missing) == (True, "is draining", 2)
+
+
+def test_the_shadow_is_shown_while_there_are_candidates() -> None:
+    """Its process and what it takes; missing is told, and without candidates there is nothing."""
+    status = ShadowStatus(77, 3 << 20, 4.0, 9, 0.002, 5, {"m": ["1", "2"], "n": ["4"]})
+    found = view(replace(FACTS, shadow=status, is_shadow_wanted=True))
+
+    assert found.shadow[:3] == [("Process", "77"), ("Candidates", "3"), ("Batches that wait", "5")]
+    assert ("Memory", "3 MiB") in found.shadow
+    assert not found.is_shadow_missing
+    assert view(replace(FACTS, is_shadow_wanted=True)).is_shadow_missing
+    assert (view(FACTS).shadow, view(FACTS).is_shadow_missing) == ([], False)
 
 
 def test_no_secret_is_shown() -> None:

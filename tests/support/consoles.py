@@ -43,6 +43,7 @@ class Console:
                 control.router,
                 lambda: control.router.is_stable,
                 lambda: 0.001,
+                lambda: (None, False),
             ),
             lambda: control.now,
         )
