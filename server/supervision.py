@@ -30,6 +30,16 @@ def restart_at(ends: Sequence[float], now: float) -> float:
     return now + BACK_OFF_SECONDS[step]
 
 
+def is_excused(*, was_serving: bool, max_version_faults: int) -> bool:
+    """Say whether an end has the next start wait no longer.
+
+    A worker that died of a request is started at once, because the version that killed it is held
+    to a number of faults. Where it is held to none, only the wait keeps a core from being spent on
+    starts.
+    """
+    return was_serving and max_version_faults > 0
+
+
 def was_paused(last_turn: float, now: float) -> bool:
     """Say whether the supervisor did not run for a while: a frozen container, a suspended job.
 

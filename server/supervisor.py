@@ -27,7 +27,7 @@ from server.machine import how_it_ended, new_memory
 from server.postmortem import Postmortem, examine
 from server.settings import Settings
 from server.spawning import Child, exit_code, has_ended, preload, send_signal, spawn
-from server.supervision import restart_at, was_paused
+from server.supervision import is_excused, restart_at, was_paused
 from server.wire import channel
 from server.wire.channel import Charter
 
@@ -206,9 +206,12 @@ class Supervisor:
         if not child.is_wanted:
             return
         death = self._look_into(child, code)
-        if not death.was_serving:  # Else it is the version that is held to a number of faults.
+        limit = self.settings.max_version_faults
+        if is_excused(was_serving=death.was_serving, max_version_faults=limit):
+            child.start_at = now
+        else:
             child.ends = [*child.ends[-20:], now]
-        child.start_at = now if death.was_serving else restart_at(child.ends, now)
+            child.start_at = restart_at(child.ends, now)
         child.restarts += 1
         log.error(
             "ended",

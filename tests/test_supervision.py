@@ -8,6 +8,7 @@ from server.supervision import (
     BACK_OFF_SECONDS,
     FORGIVEN_AFTER_SECONDS,
     START_SECONDS,
+    is_excused,
     is_stuck,
     restart_at,
 )
@@ -57,6 +58,13 @@ def test_a_restart_is_never_before_the_end_nor_later_than_the_longest_wait(
 ) -> None:
     """Whatever has happened before."""
     assert ends[-1] <= restart_at(ends, ends[-1]) <= ends[-1] + max(BACK_OFF_SECONDS)
+
+
+def test_a_worker_that_a_version_kills_starts_at_once_while_that_is_counted() -> None:
+    """Where no number of faults is too many, nothing else bounds how often it happens."""
+    assert is_excused(was_serving=True, max_version_faults=1)
+    assert not is_excused(was_serving=True, max_version_faults=0)
+    assert not is_excused(was_serving=False, max_version_faults=3)
 
 
 @pytest.mark.parametrize(

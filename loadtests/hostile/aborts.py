@@ -1,8 +1,8 @@
 """A model that kills its worker once a second, beside a good one.
 
 Each killing request has rows of its own, so that none of them is quarantined, and no version is
-taken out (`max_version_faults = 0`): what is left is what a death costs. The good model is asked at
-a fixed rate; its latency counts from when a request was due.
+taken out (`max_version_faults = 1000`): what is left is what a death costs. The good model is asked
+at a fixed rate; its latency counts from when a request was due.
 """
 
 import tempfile
@@ -32,7 +32,7 @@ def measure(kills: int) -> dict[str, Any]:
         put(scratch / "models", "good", affine())
         put(scratch / "models", "bad", crashing())
         control = Control(targets.free_port())
-        flags = ("--control-port", str(control.port), "--max-version-faults", "0")
+        flags = ("--control-port", str(control.port), "--max-version-faults", "1000")
         ledger, deaths, ready = Ledger(), Counter[str](), list[float]()
         with targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags) as target:
             control.first_live("bad")

@@ -7,7 +7,6 @@ anybody waits, and the worker that it runs in is replaced. No version is taken o
 
 import itertools
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 
 from loadtests import targets
+from loadtests.clients import Crew
 from loadtests.control import Control
 from loadtests.hostile.beside import GoodClients, Ledger, ask, spread
 from loadtests.hostile.models import affine, looping, put, unstoppable
@@ -26,6 +26,7 @@ DEADLINE_SECONDS = 0.3
 ENDLESS = 2**60
 BOXES = 40_000
 """They keep a node busy for a quarter of a minute."""
+LOOK_SECONDS = 0.05
 KERNEL_SECONDS = 12.0
 """From one such request to the next: the worker is given up, and the next one starts."""
 
@@ -38,8 +39,8 @@ def measure(loops: int, kernels: int) -> dict[str, Any]:
         put(scratch / "models", "loop", looping(), 'execution = "thread"\n')
         put(scratch / "models", "kernel", unstoppable(), 'execution = "thread"\n')
         control = Control(targets.free_port())
-        flags = ("--control-port", str(control.port), "--max-version-faults", "0")
-        ledger, late, unready = Ledger(), [Late(), Late()], list[float]()
+        flags = ("--control-port", str(control.port), "--max-version-faults", "1000")
+        ledger, late, watch = Ledger(), [Late(), Late()], Watch(control)
         with targets.tidegate(scratch, scratch / "models", WORKERS, "tidegate", *flags) as target:
             for model in ("loop", "kernel"):
                 control.first_live(model)
@@ -51,14 +52,11 @@ def measure(loops: int, kernels: int) -> dict[str, Any]:
                     late[0].ask(target.port, "loop", ENDLESS)
                     time.sleep(1.0 - DEADLINE_SECONDS)
                 times.append(time.perf_counter())
-                stop = threading.Event()
-                watch = threading.Thread(target=_watch, args=(control, stop, unready))
-                watch.start()
-                for _ in range(kernels):
-                    late[1].ask(target.port, "kernel", BOXES)
-                    time.sleep(KERNEL_SECONDS - DEADLINE_SECONDS)
-                stop.set()
-                watch.join()
+                with watch:
+                    for _ in range(kernels):
+                        watch.asked.append(time.perf_counter())
+                        late[1].ask(target.port, "kernel", BOXES)
+                        time.sleep(KERNEL_SECONDS - DEADLINE_SECONDS)
                 times.append(time.perf_counter())
     quiet, beside_loops, beside_kernels = (ledger.part(*span) for span in itertools.pairwise(times))
     return {
@@ -67,7 +65,8 @@ def measure(loops: int, kernels: int) -> dict[str, Any]:
         "good, beside loops": beside_loops,
         "p99 ratio beside loops": round(beside_loops["p99 ms"] / quiet["p99 ms"], 2),
         "endless nodes": late[1].found(),
-        "seconds that a worker was missing": spread(unready),
+        "workers at least": watch.fewest,
+        "seconds from request to another worker": spread(watch.seconds_to_another()),
         "good, beside nodes": beside_kernels,
         "p99 ratio beside nodes": round(beside_kernels["p99 ms"] / quiet["p99 ms"], 2),
     }
@@ -98,14 +97,33 @@ class Late:
         }
 
 
-def _watch(control: Control, stop: threading.Event, unready: list[float]) -> None:
-    """Note for how long control says each time that not every worker serves what it should."""
-    since: float | None = None
-    while not stop.wait(0.02):
-        now = time.perf_counter()
-        if control.get("/v2/health/ready")[0] == 200:
-            if since is not None:
-                unready.append(now - since)
-            since = None
-        elif since is None:
-            since = now
+class Watch(Crew):
+    """Look, until the block ends, which workers serve all they should."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__([self._run])
+        self.asked: list[float] = []
+        """When somebody asked for what makes a worker be given up."""
+        self.fewest = WORKERS
+        self._control = control
+        self._came: list[float] = []
+        """When a worker was there that had not been there before."""
+
+    def _run(self) -> None:
+        known: set[int] = set()
+        while not self.stop.wait(LOOK_SECONDS):
+            workers = self._control.get("/v1/models/kernel/release")[1]["workers"]
+            self.fewest = min(self.fewest, len(workers))
+            serving = {one["pid"] for one in workers if one["generation"] is not None}
+            if known and serving - known:
+                self._came.append(time.perf_counter())
+            known |= serving
+
+    def seconds_to_another(self) -> list[float]:
+        """Return for each request how long it took until another worker served."""
+        ends = [*self.asked[1:], float("inf")]
+        return [
+            came - asked
+            for asked, end in zip(self.asked, ends, strict=True)
+            for came in [next((one for one in self._came if asked <= one < end), float("inf"))]
+        ]
