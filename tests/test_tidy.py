@@ -56,6 +56,7 @@ ONLY_IN = {
         "controlplane/fault_metrics.py",
         "controlplane/feedback_metrics.py",
         "controlplane/gate_metrics.py",
+        "controlplane/machine_metrics.py",
         "controlplane/monitor_counters.py",
         "controlplane/monitor_metrics.py",
         "controlplane/page.py",

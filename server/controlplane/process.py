@@ -20,6 +20,7 @@ from server.controlplane import (
     capture_metrics,
     exposition,
     feedback_metrics,
+    machine_metrics,
     release_reading,
     store_keeping,
     store_metrics,
@@ -275,6 +276,7 @@ class Control:
         )
         return [
             *exposition.collect(sources),
+            *machine_metrics.collect(self._charter.restarts),
             *store_metrics.collect(self._store.health),
             *store_metrics.webhook(self._notifier.tries, self._notifier.waiting),
             *self._monitor.metrics(),

@@ -119,6 +119,7 @@ def test_only_what_is_told_to_people_goes_by_the_wall_clock_in_control() -> None
         "console_facts.py",  # how long ago something was
         "feedback.py",  # answers of the last days wait for labels
         "intake.py",  # when files have changed, by their file system
+        "machine_metrics.py",  # by how much it was set
         "monitor.py",  # counts by hour, times of alerts
         "notifying.py",  # an event that is days old is not worth telling
         "realised_view.py",  # labels of the last days
