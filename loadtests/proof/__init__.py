@@ -1,0 +1,1 @@
+"""Proof: the gateway side by side with the servers that users would pick instead."""
