@@ -94,16 +94,21 @@ def _wait_for(port: int, probe: str, process: subprocess.Popen[bytes], name: str
 
 @contextlib.contextmanager
 def tidegate(
-    scratch: Path, repository: Path, workers: int = 1, name: str = "tidegate", *flags: str
+    scratch: Path,
+    repository: Path,
+    workers: int = 1,
+    name: str = "tidegate",
+    *flags: str,
+    probe: str = "/v2/health/ready",
 ) -> Iterator[Target]:
-    """Run the gateway with everything on."""
+    """Run the gateway with everything on; it is ready when `probe` answers, see `started`."""
     port = free_port()
     command = [
         sys.executable, "-m", "server", "serve", str(repository),
         "--port", str(port), "--control-port", "0", "--workers", str(workers),
         "--state-dir", str(scratch / f"state-{name}"), "--log-level", "warning", *flags,
     ]  # fmt: skip
-    with started(name, command, port, scratch, "/v2/health/ready") as target:
+    with started(name, command, port, scratch, probe) as target:
         yield target
 
 

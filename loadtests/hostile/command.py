@@ -5,7 +5,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from loadtests.hostile import aborts, disconnects, fuzz, hangs, poison, restarts, slow_clients
+from loadtests.hostile import (
+    aborts,
+    certificates,
+    disconnects,
+    floods,
+    fuzz,
+    hangs,
+    poison,
+    restarts,
+    slow_clients,
+)
 
 Measure = Callable[..., dict[str, Any]]
 
@@ -25,7 +35,14 @@ COMMANDS: list[tuple[str, str, Measure, dict[str, int | float]]] = [
         disconnects.measure,
         {"batches": 1000, "seed": 1},
     ),
+    ("floods", "floods on one connection", floods.measure, {"count": 1_000_000}),
     ("fuzz", "mutated requests", fuzz.measure, {"requests": 100_000, "seed": 1}),
+    (
+        "certificates",
+        "certificates that change under load",
+        certificates.measure,
+        {"swaps": 20, "clients": 4},
+    ),
     (
         "restarts",
         "rolling restarts behind HAProxy",

@@ -17,6 +17,8 @@ import orjson
 from loadtests.hostile.mutations import request
 
 DRIP_SECONDS = 2.0
+LOOK_SECONDS = 0.1
+"""Between two looks of a reader at whether the other side has ended it."""
 LONGEST_SECONDS = 120.0
 _ESTABLISHED = 1  # Of the states in TCP_INFO.
 _HEAD = b"POST /v2/models/affine/infer HTTP/1.1\r\nHost: slow\r\n"
@@ -71,9 +73,7 @@ async def _suffer(kind: str, link: socket.socket) -> None:
         drop += 1
         until = loop.time() + DRIP_SECONDS
         if kind == "reader":
-            await asyncio.sleep(DRIP_SECONDS)
-            # What has come can be read after the other side has reset, and would hide that.
-            if not _is_open(link) or not await loop.sock_recv(link, 1):
+            if await _is_ended(link, until) or not await loop.sock_recv(link, 1):
                 return
             continue
         try:
@@ -84,7 +84,21 @@ async def _suffer(kind: str, link: socket.socket) -> None:
             continue
 
 
-def _is_open(link: socket.socket) -> bool:
+async def _is_ended(link: socket.socket, until: float) -> bool:
+    """Look until a time of the event loop whether the other side has reset the connection.
+
+    What had come before can still be read, and would hide that; so could a side that only closes,
+    whose end stands in the line behind all that nobody reads.
+    """
+    while asyncio.get_running_loop().time() < until:
+        if not is_open(link):
+            return True
+        await asyncio.sleep(LOOK_SECONDS)
+    return False
+
+
+def is_open(link: socket.socket) -> bool:
+    """Return whether the system has a connection as open, whatever is unread on it."""
     return link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
 
 
