@@ -12,12 +12,13 @@ from rich.table import Table
 
 from server.cli.drift_table import sparkline
 from server.cli.plain import plain
-from server.release.evidence import AGREEING, Kind
+from server.release.evidence import AGREEING, Kind, usual_difference
 
 SHOWN_SAMPLES = 2
 """Of each kind, the worst first."""
 _KINDS = [kind.value for kind in Kind]
 _BARS = 40
+_MOST = 0.9
 _VERDICTS = {"pass": "green", "fail": "bold red"}
 
 
@@ -84,6 +85,9 @@ def _scores(evidence: Mapping[str, Any]) -> Iterator[str]:
     highest = max(max(counts) for counts in joined.values())
     for name, counts in joined.items():
         yield f"  {name:10} {sparkline(counts, highest)}"
+    usual = usual_difference(evidence["score_differences"], _MOST)
+    if usual is not None:
+        yield f"nine tenths are at most {usual:g} apart"
 
 
 def _joined(counts: list[int]) -> list[float]:

@@ -5,12 +5,18 @@ sets.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
 
 from server.controlplane.shadow_feed import FINDINGS, REASONS, ShadowFeed
-from server.release.evidence import Kind, ShadowEvidence
+from server.release.evidence import DIFFERENCE_BOUNDS, Kind, ShadowEvidence
 
 _VERSION = ("model", "version")
 
@@ -68,11 +74,20 @@ def collect(feed: ShadowFeed) -> Iterator[Metric]:
         "tidegate_shadow_suspended", "1 for a candidate that is not run any more", labels=_VERSION
     )
     is_suspended = {(model, version) for model, version, _ in feed.findings.suspended}
+    apart = HistogramMetricFamily(
+        "tidegate_shadow_score_difference",
+        "How far a candidate's score is from the live one, by pair",
+        labels=_VERSION,
+    )
+    bounds = [*map(floatToGoString, DIFFERENCE_BOUNDS), "+Inf"]
     for labels, evidence in seen:
+        counts_below = accumulate(evidence.score_differences)
+        buckets = list(zip(bounds, counts_below, strict=True))
+        apart.add_metric(labels, buckets, evidence.score_difference)
         sampled.add_metric(labels, evidence.sampled_batches)
         timed.add_metric(labels, evidence.timed_rows)
         suspended.add_metric(labels, float(labels in is_suspended))
-    yield from (sampled, timed, suspended)
+    yield from (sampled, timed, suspended, apart)
     for name, text, label, values, counts in _COUNTS:
         family = CounterMetricFamily(f"tidegate_shadow_{name}", text, labels=(*_VERSION, label))
         for labels, evidence in seen:

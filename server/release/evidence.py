@@ -7,12 +7,15 @@ other. Does not know how a pair is judged (`shadow/comparison.py`) nor what foll
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 SCORE_BINS = 200
+
+DIFFERENCE_BOUNDS = tuple(float(f"1e{power}") for power in range(-6, 7))
+"""Upper bounds of how far two scores of a pair are apart; one open bin follows."""
 
 
 class Kind(StrEnum):
@@ -70,6 +73,10 @@ class ShadowEvidence:
     score_low: float = 0.0
     score_high: float = 1.0
     """What lies outside is in the first or last bin."""
+    score_differences: list[int] = field(default_factory=lambda: [0] * (len(DIFFERENCE_BOUNDS) + 1))
+    """Pairs by how far the candidate's score is from the live one."""
+    score_difference: float = 0.0
+    """Of all these pairs together."""
     findings: Counter[str] = field(default_factory=Counter)
     """What happened to the process that ran it: crash, hang, memory, load."""
     dropped: Counter[str] = field(default_factory=Counter)
@@ -87,7 +94,7 @@ class ShadowEvidence:
             self.segments.setdefault(segment, Counter()).update(counts)
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("candidate_scores", "live_scores"):
+        for name in ("candidate_scores", "live_scores", "score_differences"):
             both = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [one + two for one, two in both])
 
@@ -111,6 +118,16 @@ class ShadowEvidence:
         return cls(**{**value, **counters, "segments": segments})
 
 
+def usual_difference(differences: Sequence[int], share: float) -> float | None:
+    """Return within what bound a share of the pairs lie; None without any, or beyond all bounds."""
+    needed, seen = share * sum(differences), 0
+    for bound, count in zip(DIFFERENCE_BOUNDS, differences, strict=False):
+        seen += count
+        if seen and seen >= needed:
+            return bound
+    return None
+
+
 _COUNTERS = ("pairs", "rows", "noise", "findings", "dropped")
 _NUMBERS = (
     "candidate_only_slow",
@@ -120,5 +137,6 @@ _NUMBERS = (
     "candidate_cpu_seconds",
     "live_cpu_seconds",
     "timed_rows",
+    "score_difference",
     "sampled_batches",
 )

@@ -27,7 +27,7 @@ from server.shadow.answers import as_record
 from server.shadow.comparison import CODES, KINDS, Codes, compare
 from server.shadow.pairs import Rows, drawn_rows, kind_counts, segment_counts
 from server.shadow.samples import Sampler, shown_row
-from server.shadow.scores import counts_of, range_of, scores_of
+from server.shadow.scores import counts_of, differences_of, range_of, scores_of
 from server.shadow.slowness import Slowness
 from server.tensors import Array
 from server.wire.record import BatchRecords, NamedTensor, prediction_id
@@ -238,6 +238,9 @@ class CandidateRunner:
         evidence.segments = segment_counts(self._rules.segments, records.inputs, drawn, kinds)
         live = scores_of(records.outputs, self._rules)
         if live is not None and len(drawn):
+            evidence.score_differences, evidence.score_difference = differences_of(
+                live[drawn], answered.scores[drawn]
+            )
             self._count_scores(evidence, live[drawn], answered.scores[drawn])
 
     def _count_scores(

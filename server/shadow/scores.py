@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from server.release.evidence import SCORE_BINS
+from server.release.evidence import DIFFERENCE_BOUNDS, SCORE_BINS
 from server.release.shadow_rules import OutputRule, ShadowRules
 from server.shadow.comparison import flat_floats, is_classes
 from server.tensors import DATATYPES
@@ -19,6 +19,8 @@ from server.wire.record import NamedTensor
 Scores = NDArray[np.float64]
 
 _NO_RULE = OutputRule()
+_LARGEST = 1e100
+"""Difference that is added up at most: a sum must stay a number."""
 _ROOM = 0.5
 """How far the edges lie beyond the first rows, as a share of their range."""
 
@@ -58,3 +60,16 @@ def counts_of(scores: Scores, low: float, high: float) -> list[int]:
     with np.errstate(all="ignore"):
         places = np.clip((known - low) / (high - low) * SCORE_BINS, 0, SCORE_BINS - 1)
     return [int(count) for count in np.bincount(places.astype(np.intp), minlength=SCORE_BINS)]
+
+
+def differences_of(live: Scores, candidate: Scores) -> tuple[list[int], float]:
+    """Count pairs by how far apart their scores are, and add that up.
+
+    Bins are those between DIFFERENCE_BOUNDS. A pair of which either is no finite number is in none.
+    """
+    with np.errstate(all="ignore"):
+        apart = np.abs(candidate - live)
+    known = apart[np.isfinite(apart)]
+    places = np.searchsorted(DIFFERENCE_BOUNDS, known, side="left")
+    counts = np.bincount(places, minlength=len(DIFFERENCE_BOUNDS) + 1)
+    return [int(count) for count in counts], float(np.minimum(known, _LARGEST).sum())

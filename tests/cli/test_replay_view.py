@@ -48,6 +48,7 @@ def test_counts_scores_and_samples_are_shown() -> None:
     evidence.rows.update({"same": 6, "label_flip": 2})
     evidence.noise.update({"same": 4})
     evidence.live_scores[0], evidence.candidate_scores[199] = 4, 2
+    evidence.score_differences[2] = 4
     evidence.timed_rows, evidence.live_cpu_seconds, evidence.candidate_cpu_seconds = 10, 1e-4, 2e-4
     sample = {
         "kind": "label_flip",
@@ -69,6 +70,7 @@ def test_counts_scores_and_samples_are_shown() -> None:
     assert "scores from 0 to 1" in shown
     assert f"  live       █{'▁' * 39}" in shown
     assert f"  candidate  {'▁' * 39}▅" in shown
+    assert "nine tenths are at most 0.0001 apart" in shown
     assert "processor time a row: 20.0 µs, the live version 10.0 µs" in shown
     assert [line for line in shown if "a[b]" in line] == [
         "nan  a[b] row 3",

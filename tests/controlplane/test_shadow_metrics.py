@@ -33,6 +33,8 @@ def test_everything_that_was_seen_is_exported(tmp_path: Path) -> None:
             timed_rows=9,
             candidate_cpu_seconds=0.5,
             live_cpu_seconds=0.25,
+            score_differences=[4, 2, *[0] * 12],
+            score_difference=0.5,
         )
         scene.feed.findings.suspended.add(("m", "2", "e"))
         scene.feed.status = ShadowStatus(1, waiting_records=4)
@@ -40,6 +42,10 @@ def test_everything_that_was_seen_is_exported(tmp_path: Path) -> None:
         name = "tidegate_shadow_"
 
         found = samples_of(scene)
+        apart = {key: found.pop(key) for key in list(found) if "score_difference" in key[0]}
+        assert apart[f"{name}score_difference_bucket", "m", "2", "1e-06"] == 4
+        assert apart[f"{name}score_difference_bucket", "m", "2", "+Inf"] == 6
+        assert apart[f"{name}score_difference_sum", "m", "2"] == 0.5
         assert {key: value for key, value in found.items() if value} == {
             (f"{name}sampled_batches_total", "m", "2"): 7,
             (f"{name}dropped_batches_total", "m", "2", "size"): 3,

@@ -247,6 +247,8 @@ def test_scores_are_counted_once_their_range_is_known(tmp_path: Path) -> None:
     assert (second.score_low, second.score_high) == (0.0, 1.0)
     assert sum(second.live_scores) == sum(second.candidate_scores) == RANGE_PAIRS + 1
     assert second.live_scores != second.candidate_scores
+    assert sum(first.score_differences) == RANGE_PAIRS - 1
+    assert second.score_difference > 0.0
 
 
 def test_a_range_that_is_known_is_used_from_the_start(tmp_path: Path) -> None:

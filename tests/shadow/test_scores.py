@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.release.evidence import SCORE_BINS
+from server.release.evidence import DIFFERENCE_BOUNDS, SCORE_BINS
 from server.release.shadow_rules import NO_RULES, OutputRule, Scores, ShadowRules
-from server.shadow.scores import counts_of, range_of, scores_of
+from server.shadow.scores import counts_of, differences_of, range_of, scores_of
 from server.wire.record import NamedTensor
 
 LABEL = NamedTensor("label", "INT64", np.array([0, 1]))
@@ -72,3 +72,22 @@ def test_each_number_is_counted_once(scores: list[float]) -> None:
         if not math.isnan(score):
             expected[int(min(max(score * SCORE_BINS, 0), SCORE_BINS - 1))] += 1
     assert counts == expected
+
+
+numbers = st.floats() | st.floats(-10.0, 10.0)
+
+
+@given(st.lists(st.tuples(numbers, numbers)))
+def test_pairs_are_counted_by_how_far_apart_their_scores_are(
+    pairs: list[tuple[float, float]],
+) -> None:
+    """Each once, in the first bin whose bound covers it; what is no number is in none."""
+    live, candidate = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    apart = [abs(other - one) for one, other in pairs if math.isfinite(other - one)]
+
+    counts, total = differences_of(live, candidate)
+
+    bounds = [*DIFFERENCE_BOUNDS, math.inf]
+    below = [sum(one <= bound for one in apart) for bound in bounds]
+    assert np.cumsum(counts).tolist() == below
+    assert total == pytest.approx(sum(min(one, 1e100) for one in apart))
