@@ -66,7 +66,8 @@ async def _label_us() -> float:
                 Item(PredictionId(int(block.requests["at_us"][at]), at % 2), 0, at % 2)
                 for at in range(first, min(ROWS, first + CALL))
             ]
-            order = Order([(OF, one) for one in blocks], items, {}, time.time(), 1e6, 10 * ROWS)
+            some = [(OF, one) for one in blocks]
+            order = Order(some, items, {}, {}, time.time(), 1e6, 10 * ROWS)
             await store.run(work_of_joining(order, cache), is_durable=True)
 
         await join([block], ROWS)

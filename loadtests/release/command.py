@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from loadtests.release import peeking
 from loadtests.release.canary_runs import CanaryTrial
+from loadtests.release.number_runs import Regression
 from loadtests.release.runs import Run, repeat
 from loadtests.release.shadow_runs import Candidate
 from server.release.gate_settings import GateSettings
@@ -25,6 +26,7 @@ def run(options: argparse.Namespace) -> None:
     """Print all tables as Markdown."""
     for heading, rows in (
         ("| a shadow | passed | failed | undecided | median pairs |", _shadows()),
+        ("| a shadow of numbers | passed | failed | undecided | median labels |", _numbers()),
         ("| a canary | passed | failed | undecided | median seconds |", _canaries()),
     ):
         _print_table(heading, _tallies(rows, options))
@@ -44,6 +46,7 @@ def _claims(options: argparse.Namespace) -> Iterator[str]:
         "1 % differ, budget 1 %": peeking.at_budget(0.01),
         "2 % differ, budget 2 %": peeking.at_budget(0.02),
         "equally right, 4 % differ": peeking.equally_right(0.04),
+        "equally near, all differ": peeking.equally_right(1.0),
         "canary fails as often, incident x20": peeking.equal_canary(has_keys=False),
         "the same with 300 users by key": peeking.equal_canary(has_keys=True),
     }
@@ -68,6 +71,18 @@ def _shadows() -> dict[str, Run]:
         "the same, wrongly counted by row": replace(
             border, rows=20, alike=0.3, by_row=True, requests=2000
         ),
+    }
+
+
+def _numbers() -> dict[str, Run]:
+    """Return the rows about regressions, by how large the candidate's errors are."""
+    return {
+        "errors: the same file twice": Regression(alike=1.0),
+        "errors: as large": Regression(),
+        "errors: a tenth smaller": Regression(size=0.9),
+        "errors: a tenth larger": Regression(size=1.1),
+        "errors: a quarter larger": Regression(size=1.25),
+        "errors: half as large again": Regression(size=1.5),
     }
 
 

@@ -24,6 +24,7 @@ _GATES = {
     "slow": "slower than live",
     "scores": "distance of scores",
     "accuracy": "who is right, by labels",
+    "nearness": "who is nearer, by labels",
     "canary_errors": "errors, against live",
     "canary_slow": "slow requests, against live",
     "canary_faults": "workers lost",

@@ -9,7 +9,7 @@ Concurrency: event loop only; one call of `flush` at a time.
 Lifetime: that of control.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from server.monitoring.joining import Pairs
+from server.monitoring.joining import Nearness, Pairs
+from server.monitoring.locating import Version
+from server.monitoring.nearness import NearnessCounts
 from server.monitoring.realised_figures import PairedCounts
 from server.operator_errors import StoreUnavailable
 from server.release.canary_evidence import CanaryEvidence, Requests
@@ -44,6 +46,8 @@ class Evidence:
     """Requests that it answered since it was promoted."""
     labels: PairedCounts = field(default_factory=PairedCounts)
     """Who was right on requests that it answered as a shadow, by labels that came meanwhile."""
+    nearness: NearnessCounts = field(default_factory=NearnessCounts)
+    """Who was nearer, of a model that answers numbers."""
     rules: str = ""
     """By which rules its pairs are counted, as a digest; empty before that was noted."""
 
@@ -56,6 +60,7 @@ class Evidence:
         self.canary.slow_seconds = self.canary.slow_seconds or other.canary.slow_seconds
         self.canary.lost_workers += other.canary.lost_workers
         self.labels = self.labels.plus(other.labels)
+        self.nearness = self.nearness.plus(other.nearness)
         self.rules = self.rules or other.rules
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class Evidence:
             "canary": self.canary.to_json(),
             "live": asdict(self.live),
             "labels": asdict(self.labels),
+            "nearness": asdict(self.nearness),
             "rules": self.rules,
         }
 
@@ -81,7 +87,9 @@ class Evidence:
             CanaryEvidence.from_json(value["canary"]),
             Requests(**value["live"]),
             PairedCounts(**value["labels"]),
-            value.get("rules", ""),  # Counts from before rules were noted have none.
+            # Counts from before there were these have none.
+            NearnessCounts(**value.get("nearness", {})),
+            value.get("rules", ""),
         )
 
 
@@ -125,21 +133,29 @@ class EvidenceBook:
         if kept is not None:
             kept.shadow.add(evidence)
 
-    def add_labels(self, pairs: Pairs) -> None:
+    def add_labels(self, pairs: Pairs, nearness: Nearness) -> None:
         """Add what labels say of live versions and others, where these are their shadows now.
 
         A label counts in the epoch in which it comes, whenever its request was answered: it is
         about the same files, and counts once.
         """
         for (live, other), counts in pairs.items():
-            route = self._route(live.model)
-            if (route.live, route.live_digest) != (live.version, live.digest):
-                continue
-            for shadow in route.shadows:
-                if (shadow.version, shadow.digest) == (other.version, other.digest):
-                    kept = self._open(EvidenceKey(route.model, shadow.version, shadow.epoch))
-                    if kept is not None:
-                        kept.labels = kept.labels.plus(counts)
+            for kept in self._shadows(live, other):
+                kept.labels = kept.labels.plus(counts)
+        for (live, other), near in nearness.items():
+            for kept in self._shadows(live, other):
+                kept.nearness = kept.nearness.plus(near)
+
+    def _shadows(self, live: Version, other: Version) -> Iterator[Evidence]:
+        """Yield the counts of `other` to be changed, if it is a shadow of `live` now."""
+        route = self._route(live.model)
+        if (route.live, route.live_digest) != (live.version, live.digest):
+            return
+        for shadow in route.shadows:
+            if (shadow.version, shadow.digest) == (other.version, other.digest):
+                kept = self._open(EvidenceKey(route.model, shadow.version, shadow.epoch))
+                if kept is not None:
+                    yield kept
 
     def is_counted_by(self, key: EvidenceKey, rules: str) -> bool:
         """Say whether a shadow's pairs are counted by these rules.

@@ -25,7 +25,7 @@ from server.controlplane import feedback_work
 from server.controlplane.feedback_work import Answer, BlockCache, Order
 from server.controlplane.known import KnownModel
 from server.controlplane.prediction_intake import PredictionIntake
-from server.monitoring.joining import Pairs, Series, SeriesKey
+from server.monitoring.joining import Nearness, Pairs, Series, SeriesKey
 from server.monitoring.label_items import Item, LabelRefused, Result, read_item
 from server.monitoring.locating import EARLY_SECONDS, Version
 from server.monitoring.realised_figures import PairedCounts
@@ -93,8 +93,8 @@ class Feedback:
         self.series: dict[SeriesKey, Series] = {}
         """Counts of the last `feedback_days`, without segments."""
         self.pairs: Pairs = {}
-        self.take_evidence: Callable[[Pairs], None] = lambda _: None
-        """Is told who was right where a label scored a live version and its shadow."""
+        self.take_evidence: Callable[[Pairs, Nearness], None] = lambda *_: None
+        """Is told who was right, or nearer, where a label scored a live version and its shadow."""
         self.keep_seconds = settings.feedback_days * DAY_SECONDS
         self._max_rows = settings.feedback_max_rows
         self._store = store
@@ -234,7 +234,15 @@ class Feedback:
             self._give_up_early()
             return
         now = self._clock()
-        order = Order(blocks, items, self._classes(items), now, self.keep_seconds, self._max_rows)
+        order = Order(
+            blocks,
+            items,
+            self._classes(items),
+            self.predictions.tolerances(),
+            now,
+            self.keep_seconds,
+            self._max_rows,
+        )
         work = feedback_work.work_of_joining(order, self._cache)
         joined = await self._store.run(work, is_durable=bool(items))
         self.predictions.saved(pending)
@@ -242,7 +250,7 @@ class Feedback:
         self.series.update(joined.series)
         for pair, counts in joined.pairs.items():
             self.pairs[pair] = self.pairs.get(pair, PairedCounts()).plus(counts)
-        self.take_evidence(joined.evidence)
+        self.take_evidence(joined.evidence, joined.nearness)
         self._settle_early(early, joined.answers[len(items) - len(early) :])
         self._answer(calls, joined.answers, now)
 

@@ -14,10 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.monitoring import locating
-from server.monitoring.joining import Joining, Pairs, Series, SeriesKey, cell_hour, late_item
+from server.monitoring.joining import (
+    Joining,
+    Nearness,
+    Pairs,
+    Series,
+    SeriesKey,
+    cell_hour,
+    late_item,
+)
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import BlockNote, Located, RowKey, Version
 from server.monitoring.prediction_blocks import PredictionBlock, Role
+from server.release.shadow_rules import Tolerance
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -54,6 +63,8 @@ class Joined:
     """What was added to them."""
     evidence: Pairs
     """Of that, what is evidence of a shadow."""
+    nearness: Nearness
+    """The same of models that answer numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +167,8 @@ class Order:
     items: Sequence[Item]
     classes: Mapping[Version, int]
     """How many classes the labels of a version have named."""
+    tolerances: Mapping[Version, Tolerance]
+    """Of the numbers that a version answers."""
     now: float
     keep_seconds: float
     max_rows: int
@@ -183,7 +196,7 @@ def work_of_joining(order: Order, cache: BlockCache) -> "Callable[[Connection], 
         labels.save_series(connection, series)
         labels.add_pairs(connection, joining.pairs)
         whole = {key: one for key, one in series.items() if not key.segment}
-        return Joined(answers, whole, joining.pairs, joining.evidence)
+        return Joined(answers, whole, joining.pairs, joining.evidence, joining.nearness)
 
     return work
 
@@ -204,7 +217,7 @@ def _join(
     from server.store import labels, predictions
 
     if not order.items:
-        joining = Joining({}, order.now)
+        joining = Joining({}, order.now, order.tolerances)
         _join_late(connection, order.blocks, cache, joining)
         return joining, []
     ours = [one.prediction_id.at_us for one in order.items if not one.prediction_id.is_own]
@@ -213,7 +226,7 @@ def _join(
     )
     found = locating.locate(order.items, notes, lambda note: cache.read(connection, note))
     keys: set[RowKey] = {match.key for one in found for match in one.matches}
-    joining = Joining(labels.load_labels(connection, keys), order.now)
+    joining = Joining(labels.load_labels(connection, keys), order.now, order.tolerances)
     _join_late(connection, order.blocks, cache, joining)
     oldest = _oldest_us(order, predictions.kept(connection))
     return joining, [

@@ -17,6 +17,7 @@ from server.controlplane.known import KnownModel, KnownVersion
 from server.monitoring.kept_answers import plan_answers
 from server.monitoring.locating import Version
 from server.monitoring.prediction_blocks import PredictionBlock
+from server.release.shadow_rules import NO_RULES, Tolerance, tolerance_of
 from server.wire.desired import ModelPlan
 from server.wire.record import BatchRecords, Content
 
@@ -124,6 +125,21 @@ class PredictionIntake:
             return Standing()
         is_canary = plan.canary is not None and plan.canary.version == of.version
         return Standing(is_live=plan.live == of.version, is_canary=is_canary)
+
+    def tolerances(self) -> dict[Version, Tolerance]:
+        """Return what is tolerated of each version's first output.
+
+        One that answers a number has no other (`kept_answers.py`).
+        """
+        return {
+            Version(name, version, known.plan.digest): tolerance_of(
+                known.shadow_rules or NO_RULES, spec.name, spec.datatype.name
+            )
+            for name, model in self._models.items()
+            for version, known in model.versions.items()
+            if known.plan is not None and known.verdict is not None
+            for spec in known.verdict.signature.outputs[:1]
+        }
 
     def pending(self) -> list[Waiting]:
         """Return what waits."""

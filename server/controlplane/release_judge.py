@@ -118,7 +118,13 @@ class Judge:
     def _shadow(self, model: KnownModel, route: ReleaseRoute, shadow: Shadow) -> Report:
         seen = self._book.of(EvidenceKey(model.name, shadow.version, shadow.epoch))
         has_labels = _answers_labels(model, route)
-        return judge_shadow(seen.shadow, _gates(model), has_labels=has_labels, labels=seen.labels)
+        return judge_shadow(
+            seen.shadow,
+            _gates(model),
+            has_labels=has_labels,
+            labels=seen.labels,
+            nearness=seen.nearness,
+        )
 
     def _canary(self, model: KnownModel, canary: Canary | None) -> Report:
         if canary is None:

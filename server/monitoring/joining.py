@@ -3,9 +3,10 @@
 Decides what is a new label, the same again, and a correction. A label counts for every version that
 answered its row. A correction takes the old label out of the counts and puts the new one in;
 what compares versions row by row takes the first label only, because a sequential test must not see
-its evidence change. As evidence of a shadow one row of each request counts, drawn by the request's
-number: rows of one request resemble each other, and would make chance look like proof. Rows that
-were acted on are none: what came true of them is the live version's doing.
+its evidence change: of classes who was right, of numbers who was nearer. As evidence of a shadow
+one row of each request counts, drawn by the request's number: rows of one request resemble each
+other, and would make chance look like proof. Rows that were acted on are none: what came true of
+them is the live version's doing.
 
 A shadow never decides what becomes of a label: one that does not fit its answer, but that of the
 live version, counts for that one alone. It may also answer after the label has come, and is scored
@@ -33,14 +34,21 @@ from server.monitoring.label_items import (
     same_label,
 )
 from server.monitoring.locating import Match, RowKey, Version
+from server.monitoring.nearness import NearnessCounts, nearness
 from server.monitoring.prediction_blocks import HOUR_US, PredictionId, Role
-from server.monitoring.realised import AnyPair, LabelCounts, Pair, Task
+from server.monitoring.realised import AnyPair, LabelCounts, NumberPair, Pair, Task
 from server.monitoring.realised_figures import PairedCounts, paired
+from server.release.shadow_rules import Tolerance
 
 DAY_HOURS = 24
 
 Pairs = dict[tuple[Version, Version], PairedCounts]
 """Who was right on rows that a live version (first) and another one answered, by first labels."""
+
+Nearness = dict[tuple[Version, Version], NearnessCounts]
+"""The same of versions that answer numbers: who was nearer."""
+
+_USUAL = Tolerance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +115,27 @@ class Change:
 class Joining:
     """The labels of one call, or of some calls, one after another. Changes nothing it is given."""
 
-    def __init__(self, kept: Mapping[RowKey, KeptLabel], now_seconds: float) -> None:
-        """Begin with what is remembered of the rows that will come."""
+    def __init__(
+        self,
+        kept: Mapping[RowKey, KeptLabel],
+        now_seconds: float,
+        tolerances: Mapping[Version, Tolerance] | None = None,
+    ) -> None:
+        """Begin with what is remembered of the rows that will come.
+
+        `tolerances` are of the numbers that live versions answer, where they are not the usual one.
+        """
         self.changes: dict[SeriesKey, Change] = {}
         self.labels: dict[RowKey, KeptLabel] = {}
         """Those that are new or have changed."""
         self.pairs: Pairs = {}
         self.evidence: Pairs = {}
         """Of these, one row of each request to which a shadow answered, if it was not acted on."""
+        self.nearness: Nearness = {}
+        """The same rows of versions that answer numbers."""
         self._kept = kept
         self._now = now_seconds
+        self._tolerances = tolerances or {}
 
     def take(self, item: Item, matches: Sequence[Match], classes: Mapping[Version, int]) -> Result:
         """Take in a label of some rows, one at least; say what it was.
@@ -199,22 +218,36 @@ class Joining:
     def _compare(
         self, matches: Sequence[Match], pairs: Sequence[AnyPair | None], *, is_acted_on: bool
     ) -> None:
-        """Count who was right, where a live version and others answered the same row."""
-        rights = [
-            (match, pair.is_right)
-            for match, pair in zip(matches, pairs, strict=True)
-            if isinstance(pair, Pair)
+        """Count who was right, or nearer, where a live version and others answered a row."""
+        answered = [
+            (match, pair) for match, pair in zip(matches, pairs, strict=True) if pair is not None
         ]
-        for live, live_right in rights:
+        for live, ours in answered:
             if live.role is not Role.LIVE:
                 continue
-            for other, other_right in rights:
-                if other.role is not Role.LIVE and other.of.model == live.of.model:
-                    key = (live.of, other.of)
-                    one = paired([(live_right, other_right)])
-                    self.pairs[key] = self.pairs.get(key, PairedCounts()).plus(one)
-                    if other.role is Role.SHADOW and not is_acted_on and _is_drawn(other):
-                        self.evidence[key] = self.evidence.get(key, PairedCounts()).plus(one)
+            for other, theirs in answered:
+                if other.role is Role.LIVE or other.of.model != live.of.model:
+                    continue
+                is_evidence = other.role is Role.SHADOW and not is_acted_on and _is_drawn(other)
+                match ours, theirs:
+                    case Pair(), Pair():
+                        self._note_right(live.of, other.of, ours, theirs, is_evidence=is_evidence)
+                    case NumberPair(), NumberPair() if is_evidence:
+                        self._note_nearer(live.of, other.of, ours, theirs)
+
+    def _note_right(
+        self, live: Version, other: Version, ours: Pair, theirs: Pair, *, is_evidence: bool
+    ) -> None:
+        key, one = (live, other), paired([(ours.is_right, theirs.is_right)])
+        self.pairs[key] = self.pairs.get(key, PairedCounts()).plus(one)
+        if is_evidence:
+            self.evidence[key] = self.evidence.get(key, PairedCounts()).plus(one)
+
+    def _note_nearer(
+        self, live: Version, other: Version, ours: NumberPair, theirs: NumberPair
+    ) -> None:
+        key, one = (live, other), nearness(ours, theirs, self._tolerances.get(live, _USUAL))
+        self.nearness[key] = self.nearness.get(key, NearnessCounts()).plus(one)
 
 
 def _is_drawn(match: Match) -> bool:

@@ -20,6 +20,7 @@ GateName = Literal[
     "slow",
     "scores",
     "accuracy",
+    "nearness",
     "canary_errors",
     "canary_faults",
     "canary_slow",
@@ -89,6 +90,15 @@ class AccuracyGate(_Table):
     """Whether nothing is promoted without labels."""
 
 
+class NearnessGate(_Table):
+    """True numbers, where there are some for both answers."""
+
+    budget: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """By how much more than half of the rows that differ the candidate may be farther off."""
+    required: bool = False
+    """Whether nothing is promoted without labels."""
+
+
 class CanaryErrorsGate(_Table):
     """Requests that fail, canary against live."""
 
@@ -123,6 +133,7 @@ class GateSettings(_Table):
     slow: SlowGate = SlowGate()
     scores: ScoresGate = ScoresGate()
     accuracy: AccuracyGate = AccuracyGate()
+    nearness: NearnessGate = NearnessGate()
     canary_errors: CanaryErrorsGate = CanaryErrorsGate()
     canary_slow: CanarySlowGate = CanarySlowGate()
     live_errors: LiveErrorsGate = LiveErrorsGate()
@@ -184,6 +195,7 @@ NAMES: tuple[str, ...] = tuple(
         SlowGate,
         ScoresGate,
         AccuracyGate,
+        NearnessGate,
     )
     for name in table.model_fields
 )

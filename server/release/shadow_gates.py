@@ -20,9 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Protocol
 
-from server.release.evidence import FAILING, Kind, ShadowEvidence
+from server.release.evidence import FAILING, Kind, ShadowEvidence, usual_difference
 from server.release.gate_settings import GateName, GateSettings
 from server.release.gates import (
     ALPHA_PASS,
@@ -38,12 +37,19 @@ from server.release.gates import (
     rate_question,
     unsure,
 )
+from server.release.label_gates import (
+    NO_ERRORS,
+    NO_LABELS,
+    PairedErrors,
+    PairedLabels,
+    judge_accuracy,
+    judge_nearness,
+)
 from server.statistics.evalue import (
     Interval,
     cdf_band,
     is_rate_above,
     is_rate_below,
-    paired_half_width,
     rate_interval,
 )
 
@@ -56,26 +62,11 @@ NOISE_SHARE = 0.1
 """Of an alpha: spent on the noise, the rest on the disagreement."""
 LEAST_SLOW = 5
 
+_MOST = 0.9
 _FLIPS = FAILING | {Kind.LABEL_FLIP}
 _VALUES = _FLIPS | {Kind.RANK_FLIP, Kind.OUT_OF_TOLERANCE}
 _HARMLESS = ("pressure", "down", "not_loaded")
 _RATES: tuple[GateName, ...] = ("disagreement", "errors", "slow", "scores")
-
-
-class PairedLabels(Protocol):
-    """Rows that both versions answered and whose true label is known, by who was right."""
-
-    @property
-    def live_only(self) -> int:
-        """Rows on which only the live version was right."""
-
-    @property
-    def candidate_only(self) -> int:
-        """Rows on which only the candidate was."""
-
-    @property
-    def rows(self) -> int:
-        """All of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +76,8 @@ class _Case:
     evidence: ShadowEvidence
     settings: GateSettings
     has_labels: bool
-    labels: PairedLabels | None
+    labels: PairedLabels
+    nearness: PairedErrors
     alpha_fail: float
 
     @property
@@ -98,17 +90,20 @@ def judge_shadow(
     settings: GateSettings,
     *,
     has_labels: bool,
-    labels: PairedLabels | None = None,
+    labels: PairedLabels = NO_LABELS,
+    nearness: PairedErrors = NO_ERRORS,
 ) -> Report:
     """Say what the gates say of a shadow; those that do not apply to the model are left out.
 
     `has_labels` says whether the model answers labels or class scores.
     """
-    is_labelled = settings.accuracy.required or (labels is not None and labels.rows > 0)
-    has_scores = not evidence.pairs or any(evidence.live_scores)
-    applies: dict[GateName, bool] = {"scores": has_scores, "accuracy": is_labelled}
+    applies: dict[GateName, bool] = {
+        "scores": not evidence.pairs or any(evidence.live_scores),
+        "accuracy": settings.accuracy.required or labels.rows > 0,
+        "nearness": settings.nearness.required or nearness.rows > 0,
+    }
     names = [name for name in _JUDGES if name not in settings.off and applies.get(name, True)]
-    case = _Case(evidence, settings, has_labels, labels, alpha_fail(names))
+    case = _Case(evidence, settings, has_labels, labels, nearness, alpha_fail(names))
     readings = [_JUDGES[name](case) for name in names]
     return Report(tuple(_distrusted(readings, evidence)))
 
@@ -227,10 +222,18 @@ def _slow(case: _Case) -> Reading:
             unit="timed batches",
         )
     )
-    if total:
-        return reading
     learned = f"how long the live version takes is being learned: {evidence.timed_batches} batches"
-    return replace(reading, reason=learned)
+    return replace(reading, reason=_row_times(evidence) if total else learned)
+
+
+def _row_times(evidence: ShadowEvidence) -> str:
+    if not evidence.timed_rows:
+        return ""
+    ours, theirs = (
+        1e6 * seconds / evidence.timed_rows
+        for seconds in (evidence.candidate_cpu_seconds, evidence.live_cpu_seconds)
+    )
+    return f"{ours:.3g} µs of processor time a row, the live version {theirs:.3g}"
 
 
 def _scores(case: _Case) -> Reading:
@@ -244,7 +247,7 @@ def _scores(case: _Case) -> Reading:
         return 2.0 * cdf_band(k * rows, alpha / 2.0)
 
     seen = doubt(1.0, ALPHA_PASS)
-    return answer(
+    reading = answer(
         Question(
             "scores",
             distance,
@@ -256,6 +259,9 @@ def _scores(case: _Case) -> Reading:
             lambda k: k * rows >= FAIL_PAIRS and distance - doubt(k, case.alpha_fail) > limit,
         )
     )
+    usual = usual_difference(case.evidence.score_differences, _MOST)
+    told = "" if usual is None else f"nine tenths of the scores are at most {usual:g} apart"
+    return replace(reading, reason=told)
 
 
 def _distance(ours: Sequence[int], theirs: Sequence[int]) -> float:
@@ -267,31 +273,15 @@ def _distance(ours: Sequence[int], theirs: Sequence[int]) -> float:
 
 
 def _accuracy(case: _Case) -> Reading:
-    """Hold the share of right answers to the live one, on rows whose label has come."""
-    gate, min_pairs = case.settings.accuracy, case.settings.min_pairs
-    losses, gains, rows = 0, 0, 0
-    if case.labels is not None:
-        losses, gains, rows = case.labels.live_only, case.labels.candidate_only, case.labels.rows
-    loss = (losses - gains) / rows if rows else math.nan
-
-    def has_passed(k: float) -> bool:
-        if k * rows < min_pairs:
-            return False
-        if is_rate_below(k * (losses + gains), k * rows, gate.max_loss, ALPHA_PASS):
-            return True  # So few differ at all that no loss could be larger.
-        width = paired_half_width(k * losses, k * gains, k * rows, ALPHA_PASS)
-        return width is not None and loss + width < gate.max_loss
-
-    def has_failed(k: float) -> bool:
-        is_worse = k * rows >= FAIL_PAIRS and loss > gate.max_loss
-        return is_worse and is_rate_above(k * losses, k * (losses + gains), 0.5, case.alpha_fail)
-
-    width = paired_half_width(losses, gains, rows, ALPHA_PASS)
-    interval = Interval(-1.0, 1.0) if width is None else Interval(loss - width, loss + width)
-    question = Question(
-        "accuracy", loss, interval, gate.max_loss, losses, rows, has_passed, has_failed, "labels"
+    return judge_accuracy(
+        case.labels, case.settings.accuracy, case.settings.min_pairs, case.alpha_fail
     )
-    return replace(answer(question), is_required=gate.required)
+
+
+def _nearness(case: _Case) -> Reading:
+    return judge_nearness(
+        case.nearness, case.settings.nearness, case.settings.min_pairs, case.alpha_fail
+    )
 
 
 _JUDGES: dict[GateName, Callable[[_Case], Reading]] = {
@@ -301,6 +291,7 @@ _JUDGES: dict[GateName, Callable[[_Case], Reading]] = {
     "slow": _slow,
     "scores": _scores,
     "accuracy": _accuracy,
+    "nearness": _nearness,
 }
 
 

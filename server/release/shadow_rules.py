@@ -44,6 +44,20 @@ class OutputRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """By how much floats may differ and be the same for whoever compares them."""
+
+    rtol: float = 1e-3
+    """A share of the live value …"""
+    atol: float = 1e-5
+    """… and beside that."""
+
+
+_RTOL = {"FP16": 4 * 2.0**-10, "BF16": 4 * 2.0**-7}
+"""Where the default is narrower than a few steps between neighbouring numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A feature by whose values pairs are counted apart."""
 
@@ -104,3 +118,13 @@ class ShadowRules:
 
 
 NO_RULES = ShadowRules()
+_NO_RULE = OutputRule()
+
+
+def tolerance_of(rules: ShadowRules, output: str, datatype: str) -> Tolerance:
+    """Return what is tolerated of an output of floats, named by the protocol's datatype."""
+    rule, usual = rules.outputs.get(output, _NO_RULE), Tolerance()
+    return Tolerance(
+        _RTOL.get(datatype, usual.rtol) if rule.rtol is None else rule.rtol,
+        usual.atol if rule.atol is None else rule.atol,
+    )

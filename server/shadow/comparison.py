@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.release.evidence import Kind
-from server.release.shadow_rules import OutputRule, Scores, ShadowRules
+from server.release.shadow_rules import OutputRule, Scores, ShadowRules, Tolerance, tolerance_of
 from server.tensors import DATATYPES, Array, bf16_to_fp32
 from server.wire.record import NamedTensor
 
@@ -31,15 +31,11 @@ KINDS = tuple(Kind)
 
 CODES = {kind: code for code, kind in enumerate(KINDS)}
 
-RTOL, ATOL = 1e-3, 1e-5
 UNDECIDED_MARGIN = 1e-4
 """Lead of the best score below which the live version counts as undecided."""
 
 RANKED = 3
 """Classes from the best down whose order is compared."""
-
-_RTOL = {"FP16": 4 * 2.0**-10, "BF16": 4 * 2.0**-7}
-"""Where the default is narrower than a few steps between neighbouring numbers."""
 
 _NO_RULE = OutputRule()
 
@@ -67,7 +63,8 @@ def compare(
             kinds[:] = CODES[Kind.SHAPE]
             break
         if DATATYPES[output.datatype].is_float:
-            found, output_flips, undecided = _compare_floats(output, other, rule)
+            tolerance = tolerance_of(rules, output.name, output.datatype)
+            found, output_flips, undecided = _compare_floats(output, other, rule, tolerance)
             kinds = np.maximum(kinds, found)
             flips |= output_flips
             is_undecided |= undecided
@@ -104,11 +101,10 @@ def _labels_differ(ours: Array, theirs: Array, rows: int) -> NDArray[np.bool_]:
 
 
 def _agreement(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64], datatype: str, rule: OutputRule
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: Tolerance
 ) -> Codes:
     """Return how well floats agree, row by row; of ranks and labels it knows nothing."""
-    rtol = _RTOL.get(datatype, RTOL) if rule.rtol is None else rule.rtol
-    atol = ATOL if rule.atol is None else rule.atol
+    rtol, atol = tolerance.rtol, tolerance.atol
     with np.errstate(all="ignore"):  # Infinities and NaN are what is looked for.
         is_same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
         is_close = is_same | (np.abs(theirs - ours) <= atol + rtol * np.abs(ours))
@@ -122,14 +118,14 @@ def _agreement(
 
 
 def _compare_floats(
-    output: NamedTensor, other: NamedTensor, rule: OutputRule
+    output: NamedTensor, other: NamedTensor, rule: OutputRule, tolerance: Tolerance
 ) -> tuple[Codes, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return kinds without flips, where labels from scores differ, and where live is undecided.
 
     A row with NaN has no label.
     """
     ours, theirs = flat_floats(output), flat_floats(other)
-    kinds = _agreement(ours, theirs, output.datatype, rule)
+    kinds = _agreement(ours, theirs, tolerance)
     flips = undecided = np.zeros(len(ours), bool)
     is_judged = ~(np.isnan(ours).any(axis=1) | np.isnan(theirs).any(axis=1))
     if rule.threshold is not None and ours.shape[1] == 1:

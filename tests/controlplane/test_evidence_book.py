@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from server.controlplane.evidence_book import EvidenceBook, current_keys, live_epoch
 from server.monitoring.locating import Version
+from server.monitoring.nearness import NearnessCounts
 from server.monitoring.realised_figures import PairedCounts
 from server.release.canary_evidence import CanaryEvidence, Requests
 from server.release.evidence import ShadowEvidence
@@ -30,6 +31,7 @@ ROUTE = ReleaseRoute(
 SHADOW, CANARY = EvidenceKey("m", "3", "6"), EvidenceKey("m", "2", "5")
 LIVE = EvidenceKey("m", "1", "live/50.000")
 PAIRS = shadow_evidence(100)
+NEAR = NearnessCounts(live_nearer=1)
 
 
 class Bench:
@@ -103,18 +105,20 @@ def test_labels_count_for_the_shadows_of_now(tmp_path: Path) -> None:
                 (live, Version("m", "2", "d2")): PairedCounts(7),
                 (live, shadow._replace(digest="other")): PairedCounts(7),
                 (live._replace(digest="other"), shadow): PairedCounts(7),
-            }
+            },
+            {(live, shadow): NearnessCounts(3, 2, 1), (live, Version("m", "2", "d2")): NEAR},
         )
-        book.add_labels({(live, shadow): PairedCounts(0, 0, 2)})
+        book.add_labels({(live, shadow): PairedCounts(0, 0, 2)}, {(live, shadow): NEAR})
         await book.flush(100.0)
         again = bench.book()
-        again.add_labels({(live, shadow): PairedCounts(neither=1)})
+        again.add_labels({(live, shadow): PairedCounts(neither=1)}, {})
         await again.open()
         assert again.of(SHADOW).labels == PairedCounts(5, 1, 2, 1)
+        assert again.of(SHADOW).nearness == NearnessCounts(4, 2, 1)
         assert again.of(CANARY).labels == PairedCounts()
 
         bench.route = replace(bench.route, shadows=(replace(ROUTE.shadows[0], epoch="8"),))
-        again.add_labels({(live, shadow): PairedCounts(1)})
+        again.add_labels({(live, shadow): PairedCounts(1)}, {})
         assert again.of(EvidenceKey("m", "3", "8")).labels == PairedCounts(1)
 
     play(tmp_path, scenario)

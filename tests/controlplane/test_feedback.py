@@ -162,7 +162,7 @@ def test_a_shadow_is_scored_by_labels_that_were_here_before_its_answers(tmp_path
 
     async def scenario(rig: FeedbackRig) -> None:
         told: Counter[tuple[Version, Version]] = Counter()
-        rig.feedback.take_evidence = lambda pairs: told.update(
+        rig.feedback.take_evidence = lambda pairs, _: told.update(
             {pair: counts.rows for pair, counts in pairs.items()}
         )
         own_ids = [OwnId(1, "order 1", 0)]

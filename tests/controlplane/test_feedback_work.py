@@ -42,7 +42,7 @@ def join(
 ) -> Joined:
     """Write blocks, and labels of class 1 for some requests."""
     items = [Item(PredictionId(START_US + number, 1), 0, 1) for number in numbers]
-    order = Order([(OF, one) for one in blocks], items, {}, NOW, DAY, 1000)
+    order = Order([(OF, one) for one in blocks], items, {}, {}, NOW, DAY, 1000)
     return work_of_joining(order, cache or BlockCache())(store)
 
 

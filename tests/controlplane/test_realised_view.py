@@ -76,7 +76,7 @@ def test_a_label_scores_a_shadow_beside_the_live_version(tmp_path: Path) -> None
         )
         rig.feedback.take_shadow(shadow)
         told: list[Pairs] = []
-        rig.feedback.take_evidence = told.append
+        rig.feedback.take_evidence = lambda pairs, _: told.append(pairs)
         assert await rig.label(*(item(one, 1) for one in ids)) == ["joined"] * 3
 
         assert await rig.label(item(ids[0], 0)) == ["corrected"]

@@ -115,11 +115,11 @@ def test_labels_that_came_for_a_shadow_are_judged(tmp_path: Path) -> None:
         pair = (Version("m", "1", "aa"), Version("m", "2", "bb"))
         await bench.releases.change("m", Action(Verb.START_SHADOW, "2"), ANN)
         assert verdicts() == []
-        bench.book.add_labels({pair: PairedCounts(both=10)})
+        bench.book.add_labels({pair: PairedCounts(both=10)}, {})
         assert verdicts() == [Verdict.INCONCLUSIVE]
-        bench.book.add_labels({pair: PairedCounts(both=10_000)})
+        bench.book.add_labels({pair: PairedCounts(both=10_000)}, {})
         assert verdicts() == [Verdict.PASS]
-        bench.book.add_labels({pair: PairedCounts(live_only=1000)})
+        bench.book.add_labels({pair: PairedCounts(live_only=1000)}, {})
         assert verdicts() == [Verdict.FAIL]
 
         await bench.releases.change("m", Action(Verb.STOP_SHADOW, "2"), ANN)

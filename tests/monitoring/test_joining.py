@@ -12,10 +12,12 @@ from server.monitoring.joining import Joining, KeptLabel, SeriesKey, late_item
 from server.monitoring.kept_answers import AnswerPlan, AnswerReader, LabelKind
 from server.monitoring.label_items import Item, LabelRefused, Result
 from server.monitoring.locating import Match, RowKey, Version
+from server.monitoring.nearness import NearnessCounts
 from server.monitoring.prediction_blocks import PredictionBlock, PredictionId, Role
 from server.monitoring.realised import LabelCounts, Task
 from server.monitoring.realised_figures import PairedCounts
-from tests.support.kept import HOUR, START_US, block
+from server.release.shadow_rules import Tolerance
+from tests.support.kept import HOUR, NUMBER, START_US, block
 
 LIVE, SHADOW, PINNED = Version("m", "1", "a"), Version("m", "2", "b"), Version("m", "3", "c")
 NOW = START_US / 1e6 + 100.0
@@ -130,6 +132,28 @@ def test_of_a_request_one_row_is_evidence_and_only_of_a_shadow() -> None:
     assert joined.pairs.keys() == {(LIVE, SHADOW), (LIVE, PINNED)}
     assert joined.evidence == {(LIVE, SHADOW): PairedCounts(both=len(numbers))}
     assert min(drawn) > 15
+
+
+def test_numbers_are_compared_by_who_is_nearer() -> None:
+    """One row of each request to a shadow, by its first label, within what the live output says."""
+    answers = {Role.LIVE: [10.0, 10.0, 10.0], Role.SHADOW: [11.0, 12.0, 10.5]}
+    blocks = {role: block(range(3), some, plan=NUMBER, role=role) for role, some in answers.items()}
+
+    def joined(tolerances: dict[Version, Tolerance]) -> Joining:
+        found = Joining({}, NOW, tolerances)
+        for row, label in enumerate([9.0, 12.5, 10.0]):
+            key = RowKey(START_US + row, 1, 0)
+            some = [
+                Match(LIVE if role is Role.LIVE else SHADOW, one, key, row, row, role)
+                for role, one in blocks.items()
+            ]
+            found.take(Item(PredictionId(START_US + row, 1), 0, label), some, {})
+        return found
+
+    assert joined({}).nearness == {(LIVE, SHADOW): NearnessCounts(2, 1)}
+    assert (joined({}).pairs, joined({}).evidence) == ({}, {})
+    wide = {LIVE: Tolerance(0.0, 1.0)}
+    assert joined(wide).nearness == {(LIVE, SHADOW): NearnessCounts(0, 1, 2)}
 
 
 def test_a_label_that_does_not_fit_changes_nothing() -> None:

@@ -1,10 +1,11 @@
 """The gates of a shadow: which counts each takes, and when they decide nothing."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 
+from server.monitoring.nearness import NearnessCounts
+from server.monitoring.realised_figures import PairedCounts
 from server.release.evidence import ShadowEvidence
 from server.release.gate_settings import GateSettings
 from server.release.gates import Reading, Report, Verdict
@@ -12,15 +13,6 @@ from server.release.shadow_gates import judge_shadow
 from tests.support.evidence import shadow_evidence, spread
 
 SETTINGS = GateSettings()
-
-
-@dataclass
-class Labels:
-    """Labels of rows that both versions answered."""
-
-    live_only: int
-    candidate_only: int
-    rows: int
 
 
 def judge(evidence: ShadowEvidence, settings: GateSettings = SETTINGS, **more: object) -> Report:
@@ -144,6 +136,9 @@ def test_a_candidate_that_takes_much_longer_is_slow() -> None:
     alike.candidate_only_slow = alike.live_only_slow = 300
     few.candidate_only_slow = 4
 
+    slow.timed_rows, slow.candidate_cpu_seconds, slow.live_cpu_seconds = 1000, 0.5, 0.25
+    times = "500 µs of processor time a row, the live version 250"
+    assert times in reading(judge(slow), "slow").words
     assert verdict(slow, "slow") is Verdict.FAIL
     assert verdict(alike, "slow") is Verdict.PASS
     assert verdict(few, "slow") is Verdict.PASS
@@ -156,6 +151,8 @@ def test_scores_are_held_to_the_live_ones() -> None:
     far, near, none = (shadow_evidence(20_000) for _ in range(3))
     far.candidate_scores, near.candidate_scores = spread(20_000, 0.1), spread(20_000, 0.002)
     none.candidate_scores = none.live_scores = [0] * 200
+    near.score_differences[0] = 20_000
+    assert "are at most 1e-06 apart" in reading(judge(near), "scores").words
 
     assert verdict(far, "scores") is Verdict.FAIL
     assert verdict(near, "scores") is Verdict.PASS
@@ -163,30 +160,26 @@ def test_scores_are_held_to_the_live_ones() -> None:
     assert reading(judge(shadow_evidence(1000)), "scores").more == pytest.approx(2000, rel=0.3)
 
 
-@pytest.mark.parametrize(
-    ("losses", "gains", "rows", "expected"),
-    [
-        (0, 0, 1000, Verdict.PASS),
-        (100, 100, 5000, Verdict.PASS),
-        (60, 20, 1200, Verdict.FAIL),
-        (60, 20, 199, Verdict.INCONCLUSIVE),
-        (0, 0, 900, Verdict.INCONCLUSIVE),
-    ],
-)
-def test_labels_judge_who_is_right(losses: int, gains: int, rows: int, expected: Verdict) -> None:
-    """Equal versions pass, two in a hundred worse fails; few labels decide nothing."""
-    report = judge(shadow_evidence(), labels=Labels(losses, gains, rows))
-
-    assert reading(report, "accuracy").verdict is expected
-
-
 def test_labels_hold_nothing_up_unless_they_are_required() -> None:
     """They may never come."""
     required = GateSettings.model_validate({"accuracy": {"required": True}})
 
-    assert judge(shadow_evidence(), labels=Labels(0, 0, 3)).verdict is Verdict.PASS
+    assert judge(shadow_evidence(), labels=PairedCounts(both=3)).verdict is Verdict.PASS
     assert judge(shadow_evidence(), required).verdict is Verdict.INCONCLUSIVE
-    assert judge(shadow_evidence(), required, labels=Labels(0, 0, 2000)).verdict is Verdict.PASS
+    many = PairedCounts(both=2000)
+    assert judge(shadow_evidence(), required, labels=many).verdict is Verdict.PASS
+
+
+def test_models_of_numbers_are_judged_by_who_is_nearer() -> None:
+    """Once there are labels, or where they are required; it stops a candidate that is worse."""
+    required = GateSettings.model_validate({"nearness": {"required": True}})
+
+    report = judge(shadow_evidence(), nearness=NearnessCounts(800, 200))
+    assert [one.gate for one in report.readings if one.gate in ("accuracy", "nearness")] == [
+        "nearness"
+    ]
+    assert report.verdict is Verdict.FAIL
+    assert judge(shadow_evidence(), required).verdict is Verdict.INCONCLUSIVE
 
 
 def test_too_many_dropped_batches_decide_nothing() -> None:

@@ -4,7 +4,14 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.release.shadow_rules import OutputRule, Scores, Segment, ShadowRules
+from server.release.shadow_rules import (
+    OutputRule,
+    Scores,
+    Segment,
+    ShadowRules,
+    Tolerance,
+    tolerance_of,
+)
 
 names = st.text(max_size=5)
 numbers = st.none() | st.floats(0, 10)
@@ -47,3 +54,12 @@ def test_rules_that_count_alike_have_one_digest() -> None:
 
     assert rules.counting_digest() == hidden.counting_digest()
     assert rules.counting_digest() != wider.counting_digest()
+
+
+def test_an_output_tolerates_what_its_rule_says_and_else_what_its_datatype_can() -> None:
+    """Numbers of half precision are further apart than a thousandth."""
+    rules = ShadowRules({"y": OutputRule(atol=2.0)})
+
+    assert tolerance_of(rules, "y", "FP32") == Tolerance(1e-3, 2.0)
+    assert tolerance_of(rules, "z", "FP64") == Tolerance(1e-3, 1e-5)
+    assert tolerance_of(rules, "z", "FP16").rtol > 1e-3

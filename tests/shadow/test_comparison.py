@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from server.release.evidence import Kind
-from server.release.shadow_rules import NO_RULES, OutputRule, Scores, ShadowRules
-from server.shadow.comparison import ATOL, KINDS, RTOL, UNDECIDED_MARGIN, compare
+from server.release.shadow_rules import NO_RULES, OutputRule, Scores, ShadowRules, Tolerance
+from server.shadow.comparison import KINDS, UNDECIDED_MARGIN, compare
 from server.tensors import fp32_to_bf16
 from server.wire.record import NamedTensor
 
@@ -144,6 +144,7 @@ def test_no_rows_have_no_kinds() -> None:
     assert compare(empty, empty, NO_RULES, 2).tolist() == [0, 0]
 
 
+USUAL = Tolerance()
 scores = st.sampled_from([0.0, 0.1, 0.1 + 4e-5, 0.5, 0.50004, 0.9, math.nan, math.inf, -math.inf])
 
 
@@ -153,7 +154,7 @@ def naive_value(live: float, candidate: float) -> Kind:
         return Kind.SAME
     if math.isfinite(live) and not math.isfinite(candidate):
         return Kind.NAN
-    if math.isfinite(live) and abs(candidate - live) <= ATOL + RTOL * abs(live):
+    if math.isfinite(live) and abs(candidate - live) <= USUAL.atol + USUAL.rtol * abs(live):
         return Kind.WITHIN_TOLERANCE
     return Kind.OUT_OF_TOLERANCE
 

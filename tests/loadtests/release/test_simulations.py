@@ -9,6 +9,7 @@ import pytest
 
 from loadtests.release import command, peeking
 from loadtests.release.canary_runs import CanaryTrial
+from loadtests.release.number_runs import Regression
 from loadtests.release.runs import repeat
 from loadtests.release.shadow_runs import Candidate
 from server.release.gate_settings import GateSettings
@@ -45,6 +46,13 @@ def test_canaries_are_judged_by_their_ratio_while_failures_come_and_go() -> None
     assert repeat(CanaryTrial(), 3, seed=7).passed == 3
     assert repeat(CanaryTrial(has_keys=True), 3, seed=7).passed == 3
     assert repeat(CanaryTrial(ratio=3.0), 3, seed=7).failed == 3
+
+
+def test_regressions_are_judged_by_who_is_nearer() -> None:
+    """As large errors pass and a quarter larger ones fail, though both have heavy tails."""
+    assert repeat(Regression(alike=1.0, rows=2000), 3, seed=7).passed == 3
+    assert repeat(Regression(), 5, seed=7).failed == 0
+    assert repeat(Regression(size=1.25), 5, seed=7).failed == 5
 
 
 @pytest.mark.parametrize(
