@@ -34,6 +34,8 @@ ROWS_PER_COLUMN = 50
 LEAST_ROWS = 5000
 SAMPLE_ROWS = 64
 """Rows of one record that are learned from, at most."""
+GATHERED_ROWS = 256
+"""Rows that are learned from at once: each column costs some calls of NumPy, for one row too."""
 
 _LEAST_EIGENVALUE = 0.05
 """Of the correlation matrix, whose eigenvalues are 1 on average."""
@@ -60,6 +62,9 @@ class Dependence:
                 self._columns.append((side, within, bins, basis.scores[:, 0]))
             first += len(group.columns)
         size = len(self.places)
+        self._sides = {side for side, *_ in self._columns}
+        self._waiting: list[dict[int, Array]] = []
+        self._waiting_rows = 0
         self._products = np.zeros((size, size))
         self._rows = 0
         self._wanted = max(LEAST_ROWS, ROWS_PER_COLUMN * size)
@@ -85,6 +90,8 @@ class Dependence:
 
         What columns have in common because all follow the hours would else pass for dependence.
         """
+        if self._waiting:
+            self._take_in()
         self._columns = [
             (side, within, bins, locations[place])
             for place, (side, within, bins, _) in zip(self.places, self._columns, strict=True)
@@ -92,21 +99,28 @@ class Dependence:
 
     def add(self, inputs: Blocks | None, outputs: Blocks | None) -> None:
         """Learn from the first rows of a record; both sides must have come."""
-        numbers = [
-            None if side is None else side.numbers[:SAMPLE_ROWS] for side in (inputs, outputs)
-        ]
-        scores = [
-            _scores(values[:, within], bins, score)
-            for side, within, bins, score in self._columns
-            if (values := numbers[side]) is not None
-        ]
-        if len(scores) < len(self._columns):
+        sides = (inputs, outputs)
+        numbers = {at: side.numbers[:SAMPLE_ROWS] for at in self._sides if (side := sides[at])}
+        if len(numbers) < len(self._sides):
             return
+        self._waiting.append(numbers)
+        self._waiting_rows += min(map(len, numbers.values()))
+        if self._waiting_rows >= GATHERED_ROWS:
+            self._take_in()
+        if self._rows >= self._wanted:
+            self._learn()
+
+    def _take_in(self) -> None:
+        """Learn from the rows that have gathered."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        numbers = {side: np.concatenate([one[side] for one in waiting]) for side in self._sides}
+        scores = [
+            _scores(numbers[side][:, within], bins, score)
+            for side, within, bins, score in self._columns
+        ]
         table = np.stack(scores, axis=1)
         self._products += table.T @ table
         self._rows += len(table)
-        if self._rows >= self._wanted:
-            self._learn()
 
     def _learn(self) -> None:
         spread = np.sqrt(np.maximum(np.diag(self._products), 1e-12))

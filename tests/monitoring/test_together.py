@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from server.monitoring.counting import CountLayout
-from server.monitoring.together import LEAST_ROWS, Dependence
+from server.monitoring.together import GATHERED_ROWS, LEAST_ROWS, Dependence
 from server.statistics.smooth_test import SmoothBasis
 from tests.support.references import mixed_profile, normal_blocks, normal_profile, profile_of
 
@@ -41,6 +41,22 @@ def test_nothing_is_said_before_enough_rows_were_seen() -> None:
     assert not together.is_learned
     assert together.judge(np.full(5, 9.0), 0.01) == (1.0, 0.0)
     assert LEAST_ROWS > 20 * 64
+
+
+def test_rows_that_come_one_by_one_teach_what_many_at_once_do() -> None:
+    """A column costs the same for one row as for some hundred; so rows gather first."""
+    rows = np.random.default_rng(8).standard_normal((LEAST_ROWS + GATHERED_ROWS, 4))
+    learned = []
+    for step in (1, 50, 64):
+        together = _dependence()
+        for first in range(0, len(rows), step):
+            blocks = normal_blocks(PROFILE, rows[first : first + step].astype(np.float32))
+            if together.is_wanted:
+                together.add(*blocks)
+        learned.append(together.judge(np.array([1.0, 2.0, 0.5, -1.0, 1.5]), 0.01))
+
+    assert all(p < 0.9 for p, _ in learned)
+    assert learned[1:] == [pytest.approx(learned[0], rel=0.05)] * 2
 
 
 def test_a_sum_of_columns_is_no_direction_of_its_own() -> None:
