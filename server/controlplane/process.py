@@ -188,7 +188,7 @@ class Control:
                 self._report_when_ready(),
                 self._tending.tidy_forever(),
                 self._tending.mend_forever(
-                    [self._fleet.port.mend, self._parts.feed.link.port.mend]
+                    [self._fleet.port.mend, self._parts.feed.link.port.mend, self._router.mend]
                 ),
                 self._keep_store(),
                 self._notify(),
@@ -288,7 +288,7 @@ class Control:
     # What workers say.
 
     def worker_changed(self) -> None:
-        """A worker came, went, or said what it has."""
+        """A worker came, went, or said something new of what it has."""
         self._router.note()
 
     def tally(self, message: memoryview) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from server.controlplane.fleet import Fleet
 from server.wire.frames import Kind
-from server.wire.status import Failure
+from server.wire.status import Failure, Gauges
 from tests.support.fake_worker import PATIENCE_SECONDS, FakeWorker, fake_worker
 
 
@@ -15,11 +15,13 @@ class Ears:
     """A listener that keeps what it hears, and lets a test wait until it has heard enough."""
 
     def __init__(self) -> None:
+        self.changes = 0
         self.tallies: list[bytes] = []
         self.records_heard: list[bytes] = []
         self._heard = asyncio.Event()
 
     def worker_changed(self) -> None:
+        self.changes += 1
         self._heard.set()
 
     def tally(self, message: memoryview) -> None:
@@ -191,6 +193,24 @@ def test_what_workers_count_and_ask_is_handed_on(tmp_path: Path) -> None:
 
             second.send(Kind.ASK, b"abc")
             assert await second.next(Kind.ANSWER) == b"cba"
+
+    asyncio.run(check())
+
+
+def test_only_news_call_for_a_look(tmp_path: Path) -> None:
+    """A worker speaks every second; what is to be done does not depend on how busy it is."""
+
+    async def check() -> None:
+        async with two_workers(tmp_path) as (fleet, ears, first, _):
+            first.say(generation=7)
+            await ears.until(lambda: fleet.highest_generation() == 7)
+            looks = ears.changes
+            first.say(gauges=Gauges(in_flight=3))
+            first.send(Kind.TALLY, b"after it")
+            await ears.until(lambda: ears.tallies)
+            assert ears.changes == looks
+            first.say(generation=8)
+            await ears.until(lambda: ears.changes == looks + 1)
 
     asyncio.run(check())
 

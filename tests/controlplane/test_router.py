@@ -195,7 +195,7 @@ def test_a_generation_is_above_all_that_workers_have_seen(tmp_path: Path, reache
 
 
 def test_a_state_that_could_not_be_written_is_sent_and_written_later(tmp_path: Path) -> None:
-    """Workers are told although the disk refuses; their next words bring another try."""
+    """Workers are told although the disk refuses; it is tried again though nobody says a word."""
     obstacle = tmp_path / "desired.tmp"
     obstacle.mkdir()
 
@@ -215,8 +215,29 @@ def test_a_state_that_could_not_be_written_is_sent_and_written_later(tmp_path: P
             await joined.router.until(lambda: joined.router.is_stable)
 
             obstacle.rmdir()
-            worker.say()
             await joined.router.until(lambda: joined.router.store_writable)
             assert joined.saved == live
+
+    asyncio.run(check())
+
+
+def test_a_state_that_somebody_removed_is_written_anew(tmp_path: Path) -> None:
+    """A control that starts later finds what is served."""
+
+    async def check() -> None:
+        async with (
+            routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
+            fake_worker(tmp_path / "control.sock") as worker,
+        ):
+            worker.hello(0)
+            await worker.told()
+            joined.router.settle()
+            told = await worker.told_all()
+            await joined.router.mend()
+            (tmp_path / "desired.json").unlink()
+
+            await joined.router.mend()
+            await joined.router.until(lambda: joined.saved is not None)
+            assert joined.saved == told
 
     asyncio.run(check())
