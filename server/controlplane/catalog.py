@@ -10,7 +10,8 @@ Lifetime: `watch` is one task for the life of control.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 
 import structlog
 import watchfiles
@@ -173,13 +174,16 @@ class Catalog:
 
     async def mend(self) -> None:
         """Check again what could not be copied, and copy anew what is not there any more."""
+        known_versions = [one for model in self.models.values() for one in model.versions.values()]
+        files = {path for one in known_versions if one.plan for path in one.plan.files}
+        missing = await self._intake.on_thread(_missing, files)
         for model in list(self.models.values()):
             for version, known in list(model.versions.items()):
                 if model.is_unloaded or known.is_checking:
                     continue
                 plan, was_gone = known.plan, known.is_copy_gone
                 if plan is not None:
-                    known.is_copy_gone = not await self._intake.on_thread(plan.is_on_disk)
+                    known.is_copy_gone = not missing.isdisjoint(plan.files)
                 if known.is_copy_gone and not was_gone:
                     log.error("private_copy_gone", model=model.name, version=version)
                 is_due = known.is_uncopied or (known.is_copy_gone and not was_gone)
@@ -293,3 +297,8 @@ class Catalog:
         return {
             known.verdict_key for model in self.models.values() for known in model.versions.values()
         }
+
+
+def _missing(paths: Iterable[str]) -> set[str]:
+    """Return those of some paths at which there is no file."""
+    return {path for path in paths if not Path(path).is_file()}

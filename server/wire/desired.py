@@ -39,9 +39,14 @@ class VersionPlan:
     checks: tuple[Check, ...] = ()
     """What the values of requests are held to."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it names."""
+        return (self.path, self.samples) if self.samples else (self.path,)
+
     def is_on_disk(self) -> bool:
-        """Look whether the files that it names are there."""
-        return all(Path(path).is_file() for path in (self.path, self.samples) if path)
+        """Look whether they are there."""
+        return all(Path(path).is_file() for path in self.files)
 
 
 @dataclass(frozen=True, slots=True)
