@@ -280,11 +280,6 @@ def workloads() -> dict[str, Workload]:
     return {name: pool(name)[0] for name in WORKLOADS}
 
 
-def lua_string(value: bytes) -> str:
-    """Return bytes as a Lua string literal."""
-    return '"' + "".join(f"\\{byte:03d}" for byte in value) + '"'
-
-
 def first_float(body: bytes, json_length: str | None) -> float:
     """Return the first number of an answer's last output, to check it."""
     if json_length is not None:

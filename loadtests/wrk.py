@@ -1,6 +1,10 @@
-"""Drive a target with wrk: a closed loop, as many requests as it answers."""
+"""Drive a target with wrk: a closed loop, as many requests as it answers.
 
-import re
+A script has wrk send whole requests in turn, and print what it saw as JSON: its own table lacks
+percentiles and rounds the others.
+"""
+
+import json
 import shutil
 import subprocess
 import urllib.request
@@ -10,22 +14,58 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtests.bench_models import Workload, first_float, lua_string
+from loadtests.bench_models import Workload, first_float
+from loadtests.overload.offering import post
 from loadtests.processes import cpu_seconds
 from loadtests.targets import Target
 
-_IN_TURN = """
-local paths, requests, turn = {%s}, {}, 0
-function init(args)
-  for at, path in ipairs(paths) do requests[at] = wrk.format(nil, path) end
+PATIENCE_SECONDS = 30
+"""How long wrk waits for an answer before it counts as an error."""
+
+_SCRIPT = """
+local requests, turn = {}, 0
+function init()
+  for number = 1, %(count)d do
+    local file = assert(io.open("%(folder)s/" .. number .. ".http", "rb"))
+    requests[number] = file:read("*a")
+    file:close()
+  end
+  -- One request is made once, and costs no call of this script each time.
+  if #requests == 1 then wrk.format = function() return requests[1] end end
 end
-function request()
-  turn = turn %% #requests + 1
-  return requests[turn]
+if %(count)d > 1 then
+  function request()
+    turn = turn %% #requests + 1
+    return requests[turn]
+  end
+end
+function done(summary, latency)
+  local errors = summary.errors
+  local seen = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  local line = string.format(
+    '{"requests": %%d, "errors": %%d, "seconds": %%.6f, "percentiles": [%%f, %%f, %%f, %%f]}',
+    summary.requests, seen, summary.duration / 1e6,
+    latency:percentile(50), latency:percentile(90),
+    latency:percentile(99), latency:percentile(99.9))
+  io.write("\\nseen ", line, "\\n")
 end
 """
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+@dataclass(frozen=True)
+class Sent:
+    """What the load generator saw."""
+
+    requests: int
+    errors: int
+    """Answers that were not 2xx or 3xx, connections that broke, requests without an answer."""
+    requests_per_second: float
+    p50_seconds: float
+    p90_seconds: float
+    p99_seconds: float
+    p999_seconds: float
+    late_p99_seconds: float = 0.0
+    """How late the load generator itself was; a closed loop cannot be."""
 
 
 @dataclass(frozen=True)
@@ -70,58 +110,53 @@ def run(
 
     To `paths` in turn, if there are any, and not to the workload's own model.
     """
+    body, headers = workload.body()
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    there = paths or [f"/v2/models/{workload.model}/infer"]
+    before = cpu_seconds(target.pid)
+    requests = [post(path, body, *lines) for path in there]
+    sent = closed(target.port, requests, connections, seconds, scratch)
+    spent = cpu_seconds(target.pid) - before
+    return Run(
+        target.name,
+        workload.name,
+        connections,
+        sent.requests,
+        sent.errors,
+        sent.requests_per_second,
+        sent.p50_seconds,
+        sent.p99_seconds,
+        spent / max(sent.requests, 1),
+    )
+
+
+def closed(
+    port: int, requests: Sequence[bytes], connections: int, seconds: int, scratch: Path
+) -> Sent:
+    """Send whole requests in turn, on each connection the next one when one is answered."""
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    body, headers = workload.body()
-    script = scratch / "request.lua"
-    lines = [f'wrk.method="POST"\nwrk.body={lua_string(body)}']
-    lines += [f'wrk.headers["{name}"]="{value}"' for name, value in headers.items()]
-    if paths:
-        lines.append(_IN_TURN % ",".join(lua_string(path.encode()) for path in paths))
-    script.write_text("\n".join(lines))
-    before = cpu_seconds(target.pid)
-    result = subprocess.run(
-        [
-            program, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-            "-s", str(script), target.url(workload),
-        ],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    spent = cpu_seconds(target.pid) - before
-    return read(result.stdout, target.name, workload.name, connections, spent)
+    for number, request in enumerate(requests, start=1):
+        (scratch / f"{number}.http").write_bytes(request)
+    script = scratch / "requests.lua"
+    script.write_text(_SCRIPT % {"count": len(requests), "folder": scratch})
+    command = [
+        program, "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={PATIENCE_SECONDS}s",
+        "-s", str(script), f"http://127.0.0.1:{port}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"wrk ended with {done.returncode}: {done.stderr.strip()[:500]}")
+    return read(done.stdout)
 
 
-def read(text: str, target: str, workload: str, connections: int, cpu: float) -> Run:
-    """Read what wrk printed; `cpu` is the processor time that the target spent meanwhile."""
-    requests = int(_find(r"(\d+) requests in", text))
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    broken = re.search(
-        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
-    )
-    errors = int(bad.group(1)) if bad else 0
-    errors += sum(map(int, broken.groups())) if broken else 0
-    return Run(
-        target,
-        workload,
-        connections,
-        requests,
-        errors,
-        float(_find(r"Requests/sec:\s+([\d.]+)", text)),
-        _seconds(_find(r"\n\s+50%\s+(\S+)", text)),
-        _seconds(_find(r"\n\s+99%\s+(\S+)", text)),
-        cpu / max(requests, 1),
-    )
-
-
-def _find(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise SystemExit(f"wrk printed something else than expected:\n{text}")
-    return match.group(1)
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
-    assert match is not None, text
-    return float(match.group(1)) * _UNITS[match.group(2)]
+def read(text: str) -> Sent:
+    """Read what the script had wrk print."""
+    lines = [line for line in text.splitlines() if line.startswith("seen ")]
+    if not lines:
+        raise SystemExit(f"wrk printed something else than expected:\n{text[:2000]}")
+    seen = json.loads(lines[-1].removeprefix("seen "))
+    p50, p90, p99, p999 = (value / 1e6 for value in seen["percentiles"])
+    rate = seen["requests"] / seen["seconds"]
+    return Sent(seen["requests"], seen["errors"], rate, p50, p90, p99, p999)
