@@ -8,6 +8,7 @@ from typing import Any
 from loadtests.hostile import (
     aborts,
     certificates,
+    controls,
     disconnects,
     floods,
     fuzz,
@@ -28,6 +29,7 @@ COMMANDS: list[tuple[str, str, Measure, dict[str, int | float]]] = [
     ),
     ("aborts", "a model that kills its worker each second", aborts.measure, {"kills": 60}),
     ("hangs", "models that hang beside a good one", hangs.measure, {"loops": 15, "kernels": 3}),
+    ("controls", "control killed again and again", controls.measure, {"kills": 10}),
     ("poison", "bad requests in good batches", poison.measure, {"requests": 10_000, "seed": 1}),
     (
         "disconnects",
