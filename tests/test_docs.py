@@ -208,6 +208,25 @@ def test_the_bounds_of_histograms_are_documented() -> None:
     assert tuple(map(int, rows[1].split(", "))) == exposition.BATCH_ROWS_BUCKETS
 
 
+def test_each_hazard_has_tests_or_a_command() -> None:
+    """What docs/faults.md names for each promise is there: somebody holds it."""
+    rows = tables(page("docs/faults.md"), "Hazard")
+    known = {in_code(row["scenario"])[0] for row in tables(page("loadtests/README.md"), "scenario")}
+    for row in rows:
+        tests, command = in_code(row["Tests"]), in_code(row["Command"])
+        assert tests or command, row["Hazard"]
+        assert all((ROOT / name).is_file() for name in tests), row["Hazard"]
+        assert all(words.split()[0] in known for words in command), row["Hazard"]
+
+
+def test_each_fault_below_has_an_alert() -> None:
+    """What is not written, and what has to be mended, comes to somebody's eyes."""
+    rows = tables(page("docs/operations.md"), "What happens")
+
+    assert len(rows) > 10
+    assert all("](runbooks/Tidegate" in row["Alert"] for row in rows)
+
+
 @pytest.mark.parametrize(
     "path", documents.pages(), ids=lambda path: path.relative_to(documents.ROOT).as_posix()
 )
