@@ -7,6 +7,7 @@ percentiles and rounds the others.
 import json
 import shutil
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,15 +138,17 @@ def closed(
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    for number, request in enumerate(requests, start=1):
-        (scratch / f"{number}.http").write_bytes(request)
-    script = scratch / "requests.lua"
-    script.write_text(_SCRIPT % {"count": len(requests), "folder": scratch})
-    command = [
-        program, "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={PATIENCE_SECONDS}s",
-        "-s", str(script), f"http://127.0.0.1:{port}",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
+    # A folder of its own: two may run at once.
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        for number, request in enumerate(requests, start=1):
+            Path(folder, f"{number}.http").write_bytes(request)
+        script = Path(folder, "requests.lua")
+        script.write_text(_SCRIPT % {"count": len(requests), "folder": folder})
+        command = [
+            program, "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={PATIENCE_SECONDS}s",
+            "-s", str(script), f"http://127.0.0.1:{port}",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"wrk ended with {done.returncode}: {done.stderr.strip()[:500]}")
     return read(done.stdout)
