@@ -36,7 +36,8 @@ def decode(body: bytes, json_length: int | None, contract: Contract) -> InferReq
 
     """
     if json_length is None:
-        return _request(_document(body), body, _NOTHING, contract)
+        again = None if contract.forms is None else contract.forms.request(body)
+        return _request(_document(body), body, _NOTHING, contract) if again is None else again
     if json_length == 0:
         return _decode_raw(body, contract)
     if json_length > len(body):
@@ -78,6 +79,8 @@ def _request(
         elif request.outputs is not None:
             request.is_plain = False
             request.is_binary = all(is_binary for _, is_binary in request.outputs)
+    if plain is not None and contract.forms is not None:
+        contract.forms.keep(head, document, request)
     return request
 
 
