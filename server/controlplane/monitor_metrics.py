@@ -3,7 +3,8 @@
 Decides names, labels and which features have series of their own. A model may have thousands of
 features, and a series costs its collector for months: so each version exports its most important
 ones, as the profile ranks them, and says how many it left out and how far the worst of these has
-moved. Words of categories and values are never labels.
+moved. The more versions there are, the fewer each exports: a page of 200 models with 30 features
+each would have 27 MB. Words of categories and values are never labels.
 
 What is counted of features, for Prometheus to judge, is in `monitor_counters.py`.
 """
@@ -25,6 +26,10 @@ from server.statistics.sequential import Alert
 
 MAX_FEATURES = 64
 """Features of a version that have series of their own."""
+MAX_ALL_FEATURES = 2000
+"""Of all versions together: where there are many, each has fewer."""
+MIN_FEATURES = 8
+"""But so many in any case."""
 
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "roc_auc")
 """Of estimated performance; of more than two classes only the accuracy is known."""
@@ -50,6 +55,7 @@ def collect(sources: MonitorSources) -> list[Metric]:
     observed = [
         (one.model, one.version, one.observer) for one in watched if one.observer is not None
     ]
+    most = features_of_each(len(observed))
     counts = CounterFamilies(with_bins=sources.with_bins)
     effect = GaugeMetricFamily(
         "tidegate_monitor_effect",
@@ -57,7 +63,7 @@ def collect(sources: MonitorSources) -> list[Metric]:
         labels=_FEATURE,
     )
     for model, version, observer in observed:
-        places = exported(observer)
+        places = exported(observer, most)
         counts.add((model, version), observer, places)
         for place in places:
             name = observer.profile.columns[place].column.name
@@ -77,7 +83,7 @@ def collect(sources: MonitorSources) -> list[Metric]:
     return [
         *counts.all(),
         effect,
-        *_versions(watched),
+        *_versions(watched, most),
         *_alerts(observed),
         *_performance(observed),
         alarms,
@@ -85,8 +91,13 @@ def collect(sources: MonitorSources) -> list[Metric]:
     ]
 
 
-def exported(observer: Observer) -> list[int]:
-    """Return the places of the features that have series: the most important, in their order.
+def features_of_each(versions: int) -> int:
+    """Return how many features of each of so many versions have series."""
+    return min(MAX_FEATURES, max(MIN_FEATURES, MAX_ALL_FEATURES // max(1, versions)))
+
+
+def exported(observer: Observer, most: int) -> list[int]:
+    """Return the places of features that have series, in order: the most important, `most` at most.
 
     What the model answers comes first: it matters most, and has no importance of its own.
     """
@@ -96,10 +107,10 @@ def exported(observer: Observer) -> list[int]:
         one = columns[place]
         return one.column.side is not Side.OUTPUT, -(one.importance or 0.0)
 
-    return sorted(sorted(range(len(columns)), key=rank)[:MAX_FEATURES])
+    return sorted(sorted(range(len(columns)), key=rank)[:most])
 
 
-def _versions(watched: Iterable[Watched]) -> Iterator[Metric]:
+def _versions(watched: Iterable[Watched], most: int) -> Iterator[Metric]:
     """Yield the families with a series for each version."""
     learning = GaugeMetricFamily(
         "tidegate_monitor_learning",
@@ -131,7 +142,7 @@ def _versions(watched: Iterable[Watched]) -> Iterator[Metric]:
             continue
         own.add_metric(labels, float(one.observer.profile.is_self_reference))
         held.add_metric(labels, one.observer.held_bytes)
-        kept = set(exported(one.observer))
+        kept = set(exported(one.observer, most))
         left = [at for at in range(len(one.observer.effects)) if at not in kept]
         omitted.add_metric(labels, len(left))
         worst.add_metric(labels, float(one.observer.effects[left].max(initial=0.0)))

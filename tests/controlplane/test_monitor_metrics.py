@@ -5,10 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.controlplane import monitor_metrics
-from server.controlplane.monitor_metrics import MAX_FEATURES, MonitorSources
+from server.controlplane.monitor_metrics import (
+    MAX_ALL_FEATURES,
+    MAX_FEATURES,
+    MIN_FEATURES,
+    MonitorSources,
+    exported,
+    features_of_each,
+)
 from server.controlplane.page import render
 from server.controlplane.watched import Watched
 from server.monitoring.alerts import DriftAlert
@@ -128,6 +137,24 @@ def test_features_beyond_the_cap_are_summed_up() -> None:
     assert {f"f{place}" for place in range(10, MAX_FEATURES + 5)} <= named
     assert samples["omitted_features m 1"] == 6
     assert samples["omitted_effect m 1"] == pytest.approx(1.0, abs=0.3)
+
+
+@given(st.integers(0, 3000))
+def test_many_versions_have_few_features_each(versions: int) -> None:
+    """A page stays of a size that can be scraped, and no version is left without a feature."""
+    most = features_of_each(versions)
+
+    assert MIN_FEATURES <= most <= MAX_FEATURES
+    assert versions * most <= max(MAX_ALL_FEATURES, versions * MIN_FEATURES)
+    assert most == MAX_FEATURES or versions > MAX_ALL_FEATURES // MAX_FEATURES
+
+
+def test_of_few_features_those_that_matter_most_are_left() -> None:
+    """What the model answers is among them, however few they are."""
+    profile = normal_profile(MIN_FEATURES, 1000, importances=[0.1 * n for n in range(MIN_FEATURES)])
+    places = exported(_observer(profile), 3)
+
+    assert [profile.columns[place].column.name for place in places] == ["f6", "f7", "y"]
 
 
 def test_a_learning_version_has_hardly_any_series() -> None:
