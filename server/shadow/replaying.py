@@ -100,7 +100,7 @@ class Subject:
             self.live,
             np.random.default_rng(0),  # The same rows lead to the same verdict.
         )
-        runner.always_tries = True
+        runner.is_alone = True
         found = Replayed()
         samples: list[Mismatch] = []
         for record in records:

@@ -1,15 +1,16 @@
 """Run one candidate on the rows of live batches, and count how its answers compare.
 
-Decides how rows become runs: up to the models' `max_rows` at once; request by request where a model
-takes one at a time, and, as workers do, where a run fails. A share of the records is an A/A trial:
-the live version runs on them again, in runs half as large, beside the candidate. What it answers
-otherwise than before is noise. How long both take can be compared, because they ran on the same
-rows and the same core.
+Decides how rows become runs: as many at once as its pace allows (`pace.py`) and the models take;
+request by request where a model takes one at a time, and, as workers do, where a run fails. A share
+of the records is an A/A trial: the live version runs on them again, in runs half as large, beside
+the candidate. What it answers otherwise than before is noise. How long both take can be compared,
+because they ran on the same rows and the same core.
 
 Concurrency: one thread at a time; the process has one that runs models, and waits for it.
 Lifetime: that of a candidate's plan.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from server.release.mismatches import Mismatch
 from server.release.shadow_rules import ShadowRules
 from server.shadow.answers import as_record
 from server.shadow.comparison import CODES, KINDS, Codes, compare
+from server.shadow.pace import Pace
 from server.shadow.pairs import Rows, drawn_rows, kind_counts, segment_counts
 from server.shadow.samples import Sampler, shown_row
 from server.shadow.scores import counts_of, differences_of, range_of, scores_of
@@ -83,8 +85,9 @@ class CandidateRunner:
         self._slowness = Slowness()
         self.answers: BatchRecords | None = None
         """The last record as the candidate answered it, if that is wanted and it did."""
-        self.always_tries = False
-        """Whether each record is a trial: where nobody waits, all that can be known is."""
+        self.is_alone = False
+        """Whether nobody else wants the cores: then each record is a trial, and none rests."""
+        self._pace = Pace()
         self._score_range = plan.score_range
         self._early_scores: list[tuple[Array, Array]] = []
         """Scores of pairs, live and candidate, from before the range was decided."""
@@ -116,7 +119,7 @@ class CandidateRunner:
     def _is_trial_due(self) -> bool:
         now = time.monotonic()
         is_late = now - self._last_trial > TRIAL_SECONDS
-        is_drawn = self.always_tries or self._generator.random() < TRIAL_SHARE
+        is_drawn = self.is_alone or self._generator.random() < TRIAL_SHARE
         if not (is_late or is_drawn):
             return False
         self._last_trial = now
@@ -130,6 +133,9 @@ class CandidateRunner:
             yield from _requests_of(records, slice(0, records.rows))
             return
         largest = min(one.max_rows for one in both)
+        if not self.is_alone:
+            batches = max(1, len(records.batches))
+            largest = min(largest, self._pace.rows(math.ceil(records.rows / batches)))
         for first in range(0, records.rows, largest):
             last = min(first + largest, records.rows)
             middle = (first + last) // 2
@@ -193,7 +199,11 @@ class CandidateRunner:
         try:
             arrays = opened.session.run(inputs)
         finally:
-            answered.cpu_seconds += time.thread_time() - started
+            spent = time.thread_time() - started
+            answered.cpu_seconds += spent
+            rest_seconds = self._pace.note(rows.stop - rows.start, spent)
+            if not self.is_alone:
+                time.sleep(rest_seconds)
         if not self._live.runnable.is_batched:
             arrays = [np.asarray(array)[np.newaxis] for array in arrays]
         return [

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from server.release.evidence import ShadowEvidence
 from server.release.shadow_rules import NO_RULES, Segment, ShadowRules
-from server.shadow import runner
+from server.shadow import pace, runner
 from server.shadow.runner import RANGE_PAIRS, CandidateRunner, Opened
 from server.tensors import Array
 from server.wire.record import OwnId
@@ -174,6 +175,30 @@ def test_runs_are_as_large_as_both_models_allow(
     assert session.rows == expected
     assert evidence.rows.total() == 6
     assert evidence.pairs == Counter(same=3)
+
+
+def test_beside_predictions_a_candidate_runs_a_little_at_a_time_and_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first as much as a live batch, then as much as fits; where nobody waits, all at once."""
+    live = candidate = opened(tmp_path, "1", models.classifier())
+    whole = record_of(live, column(*range(6)))
+    batches = np.repeat(whole.batches, 3)
+    batches["rows"] = batches["requests"] = 2
+    record = replace(whole, batches=batches)
+    session, runs, rests = counted(candidate), beside(live, candidate), list[float]()
+    monkeypatch.setattr("time.sleep", rests.append)
+
+    runs.run(record)
+    assert session.rows == [2, 2, 2]
+    assert len(rests) == 3
+    assert min(rests) > 0.0
+    monkeypatch.setattr(pace, "RUN_SECONDS", 60.0)
+    runs.run(record)
+    assert session.rows[3:] == [6]
+    runs.is_alone = True
+    runs.run(record)
+    assert len(rests) == 4
 
 
 def test_a_model_whose_rows_have_no_meaning_is_compared_whole(tmp_path: Path) -> None:
