@@ -3,6 +3,7 @@
 Each is named by its file of pinned requirements, and made anew when that file has changed.
 """
 
+import re
 import subprocess
 import sys
 import venv
@@ -34,12 +35,13 @@ def python_of(requirements: Path, folder: Path) -> Path:
         text=True,
     )
     if done.returncode:
-        raise PeerMissing(last_line(done.stderr))
+        raise PeerMissing(reason(done.stderr))
     stamp.write_text(requirements.read_text())
     return python
 
 
-def last_line(text: str) -> str:
-    """Return the line of a program's errors that says most often why it ended."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
+def reason(text: str) -> str:
+    """Return the line of what a program has written that says most likely why it ended."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b|ERROR", line)]
+    return [*lines, *errors][-1] if lines else "no reason was given"

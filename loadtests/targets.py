@@ -17,7 +17,7 @@ from pathlib import Path
 
 from loadtests.bench_models import Workload
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 class NotStarted(SystemExit):

@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 
 from loadtests.detection.changes import Kind, Values
-from loadtests.environments import PeerMissing, last_line, python_of
+from loadtests.environments import PeerMissing, python_of, reason
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -63,7 +63,7 @@ def river_claims(name: str, streams: Values, folder: Path) -> list[list[int]]:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise PeerMissing(last_line(done.stderr))
+        raise PeerMissing(reason(done.stderr))
     return done.stdout
 
 

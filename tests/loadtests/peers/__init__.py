@@ -1,0 +1,1 @@
+"""Tests of the peers' requests, answers and processes."""

@@ -1,0 +1,1 @@
+"""Tests of what the peers' programs have in common."""
