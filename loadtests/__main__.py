@@ -26,6 +26,7 @@ from loadtests import (
 from loadtests.detection import command as detection
 from loadtests.hostile import command as hostile
 from loadtests.overload import command as overload
+from loadtests.peers import command as peers
 from loadtests.release import command as release
 from loadtests.soak import command as soak
 
@@ -47,6 +48,9 @@ def main() -> None:
     tested = commands.add_parser("overload", help="up to ten times what a model can take")
     overload.add_options(tested)
     tested.set_defaults(run=overload.run)
+    tested = commands.add_parser("peers", help="which other servers can be measured here")
+    peers.add_options(tested)
+    tested.set_defaults(run=peers.run)
     tested = commands.add_parser("access", help="what keys cost")
     access.add_options(tested)
     tested.set_defaults(run=access.run)
