@@ -6,8 +6,9 @@ digest of their files, and each has counts of its own: what a version answers ne
 another one, live or not. Rows of refused and failed requests are in no batch record, so they are
 nowhere.
 
-Every second, what waits is counted and what is due is judged; every few seconds what is new goes to
-the store. If the store cannot be used, watching goes on, and what is new waits, bounded.
+Every second, or in turns if there are many versions, what waits is counted and what is due is
+judged; every few seconds what is new goes to the store. If the store cannot be used, watching goes
+on, and what is new waits, bounded.
 
 Concurrency: event loop only. Judging, building references and reporting work on a thread, on values
 that do not change meanwhile; one thing at a time.
@@ -17,7 +18,7 @@ Lifetime: `run` is one task for the life of control; `close` writes what is left
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client.metrics_core import Metric
@@ -46,8 +47,19 @@ from server.wire.record import BatchRecords, Content
 log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
+VERSIONS_A_TURN = 50
+MOST_TURNS = 5
+"""Of many versions each has its turn once in so many ticks: to count a few rows costs as much as to
+count some hundred."""
 
 Key = tuple[str, str]
+Some = TypeVar("Some")
+
+
+def in_turn(versions: Sequence[Some], turn: int) -> Sequence[Some]:
+    """Return those of all versions whose turn it is."""
+    turns = min(MOST_TURNS, 1 + len(versions) // VERSIONS_A_TURN)
+    return versions[turn % turns :: turns]
 
 
 class Monitor:
@@ -79,6 +91,7 @@ class Monitor:
         )
         self._pace = Pace(settings.monitor_window_rows, settings.monitor_window_seconds)
         self._flush_due = 0.0
+        self._turn = 0
         self._is_settled = is_settled
         self.realised: Callable[[Version, Baseline | None], Sequence[Reading]] | None = None
         """Tells what labels say of a live version, held to its reference; None without labels."""
@@ -117,7 +130,8 @@ class Monitor:
         """Do what is due."""
         now = self._clock()
         await self._follow(now)
-        for watched in list(self.watched.values()):
+        self._turn += 1
+        for watched in in_turn(list(self.watched.values()), self._turn):
             try:
                 await self._advance(watched, now)
             except Exception:  # It costs one version's judgement, and not that of all.

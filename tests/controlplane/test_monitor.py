@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from server.controlplane.monitor import MOST_TURNS, VERSIONS_A_TURN, in_turn
 from server.errors import VersionNotFound
 from server.operator_errors import MonitoringOff, StoreUnavailable
 from server.store.alerts import read_log
@@ -26,6 +29,16 @@ def _run(
             await control.monitor.close()
 
     asyncio.run(run())
+
+
+@given(st.integers(0, 1000), st.integers(0, 100))
+def test_every_version_has_its_turn_in_time(count: int, first: int) -> None:
+    """Few versions have theirs each second, many of them once in five."""
+    turns = 1 if count < VERSIONS_A_TURN else MOST_TURNS
+    had = [one for turn in range(first, first + turns) for one in in_turn(range(count), turn)]
+
+    assert set(had) == set(range(count))
+    assert len(in_turn(range(count), first)) <= max(VERSIONS_A_TURN, -(-count // MOST_TURNS))
 
 
 def test_shifted_rows_raise_and_clean_ones_do_not(repository: Path) -> None:
