@@ -18,7 +18,8 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 350, 450, 60
 # Lowest first. A file may import from its own layer and from the layers before it.
 LAYERS = [
     # Words and values.
-    "__init__ clock errors operator_errors settings config tensors machine forking ports supervision",
+    "__init__ clock errors operator_errors settings config tensors machine forking ports "
+    "supervision",
     "access protocol statistics logs",
     "engine monitoring openapi reference release repository store http_app",
     "http wire",

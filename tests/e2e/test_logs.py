@@ -39,14 +39,18 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def tensors(
-    name: str, data: Any, kind: str = "FP32", shape: Any = None, **parameters: Any
+    name: str,
+    data: Any,
+    kind: str = "FP32",
+    shape: Any = None,
+    parameters: dict[str, Any] | None = None,
 ) -> bytes:
     """Return the body of an inference with one input."""
     shape = shape if shape is not None else [1, len(data)]
     return json.dumps(
         {
             "id": TEXT,
-            "parameters": parameters,
+            "parameters": parameters or {},
             "inputs": [{"name": name, "datatype": kind, "shape": shape, "data": data}],
         }
     ).encode()
@@ -58,8 +62,8 @@ def bodies() -> list[tuple[str, bytes]]:
     good = tensors("x", three)
     found = [
         ("affine", good),
-        ("affine", tensors("x", three, **{TEXT: NUMBER})),
-        ("affine", tensors("x", three, priority=TEXT, timeout=TEXT)),
+        ("affine", tensors("x", three, parameters={TEXT: NUMBER})),
+        ("affine", tensors("x", three, parameters={"priority": TEXT, "timeout": TEXT})),
         ("affine", good[:-3]),
         ("affine", good + TEXT.encode()),
         ("affine", b"[" * 1000 + TEXT.encode()),
