@@ -84,7 +84,7 @@ class Program:
                 )
             except NotStarted as error:
                 log = (folder / f"{self.name}.log").read_text(errors="replace")
-                raise PeerMissing(f"{error}: {reason(log)[:200]}") from error
+                raise PeerMissing(f"it does not start: {reason(log)[:200]}") from error
             yield target
 
     def _variables(self, job: Job) -> dict[str, str]:
@@ -154,6 +154,8 @@ def _ray(_: Job) -> dict[str, str]:
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_raylet_start_wait_time_s": str(int(targets.START_SECONDS)),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from kserve import InferOutput, InferRequest, InferResponse, ModelServer
 from kserve import Model as KServeModel
 from kserve.utils.numpy_codec import from_np_dtype
+from kserve.utils.utils import generate_uuid
 
 from loadtests.peers.programs.model import NAME, PORT, WORKERS, Model
 
@@ -38,7 +39,7 @@ class Onnx(KServeModel):
             output.set_data_from_numpy(array, binary_data=payload.use_binary_outputs)
             outputs.append(output)
         return InferResponse(
-            response_id=payload.id,
+            response_id=payload.id or generate_uuid(),
             model_name=NAME,
             infer_outputs=outputs,
             use_binary_outputs=payload.use_binary_outputs,
