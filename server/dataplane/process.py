@@ -66,7 +66,10 @@ class Worker:
         )
         self._questions = Questions(self._link.send)
         self.telemetry = Telemetry(
-            charter.worker, self._link.send, self.settings.river_max_row_bytes
+            charter.worker,
+            self._link.send,
+            self.settings.river_max_row_bytes,
+            charter.workers,
         )
         self.plane = Plane(self.settings, Routes(), self.telemetry)
         self.loader = Loader(self.plane, self._on_change, Recorder(charter.memory_fd))

@@ -1,9 +1,10 @@
 """What a worker tells control about its batches: tallies that arrive, records that may not.
 
 Decides what is kept of each batch and when it is sent. The hot path only appends to lists; every
-50 ms they become counts and records. That costs some hundred microseconds a version, however few
-its batches were: of many versions some have their turn at a time, and each within a second. Does
-not know sockets: it is given a `send` that takes a message or refuses it.
+50 ms, less often with many workers, they become counts and records. That costs some hundred
+microseconds a version, however few its batches were: of many versions some have their turn at a
+time, and each within a second. Does not know sockets: it is given a `send` that takes a message or
+refuses it.
 
 Concurrency: event loop only.
 Lifetime: a version's counts outlive the version until they have been sent.
@@ -35,10 +36,14 @@ from server.wire.frames import Kind
 from server.wire.record import BatchRecords, Content, OwnId
 from server.wire.tally import Tally
 
-FLUSH_SECONDS = 0.05
+FLUSH_SECONDS, MAX_FLUSH_SECONDS = 0.05, 0.4
+"""Between two flushes: the longer, the more workers there are."""
+FULL_PACE_WORKERS = 8
+"""So many may flush that often: a message costs control half a millisecond, however few its rows.
+"""
 TALLY_SECONDS = 0.25
-AT_ONCE, TICKS_FOR_ALL = 10, 20
-"""Versions that have their turn in a tick; more, if all of them would not in so many ticks."""
+AT_ONCE = 10
+"""Versions that have their turn in a flush; more, if all of them would not within a second."""
 FLUSH_BYTES = 512 << 10
 """Tensors of one version waiting for the river; beyond it they are sent at once."""
 KEPT_BYTES = 8 << 20
@@ -236,8 +241,9 @@ class VersionTelemetry:
 class Telemetry:
     """All versions' telemetry, and the timer that sends it."""
 
-    def __init__(self, worker: int, send: Send, max_row_bytes: int) -> None:
+    def __init__(self, worker: int, send: Send, max_row_bytes: int, workers: int = 1) -> None:
         self.worker = worker
+        self.flush_seconds = flush_seconds(workers)
         self.generation = 0
         self.max_row_bytes = max_row_bytes
         self.tag = secrets.token_hex(4)
@@ -272,7 +278,7 @@ class Telemetry:
         """Make sure that a version's news is sent soon."""
         self._noted[version] = None
         if self._timer is None:
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+            self._timer = self._loop.call_later(self.flush_seconds, self._tick)
 
     def send_records(self, records: BatchRecords) -> bool:
         """Send a record, or count it as dropped and return False."""
@@ -289,7 +295,8 @@ class Telemetry:
         self._turn(len(self._noted))
 
     def _tick(self) -> None:
-        self._at_once = versions_at_once(len(self._noted), self._at_once)
+        flushes = ticks_for_all(self.flush_seconds)
+        self._at_once = versions_at_once(len(self._noted), flushes, self._at_once)
         self._turn(self._at_once)
         if not self._noted:
             self._at_once = AT_ONCE
@@ -309,7 +316,7 @@ class Telemetry:
             self._tallies_due = now + TALLY_SECONDS
             self._send_tallies()
         if self._unsent or self._noted:
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+            self._timer = self._loop.call_later(self.flush_seconds, self._tick)
 
     def _send_tallies(self) -> None:
         for version in list(self._unsent):
@@ -320,10 +327,20 @@ class Telemetry:
             del self._unsent[version]
 
 
-def versions_at_once(waiting: int, before: int) -> int:
-    """Return how many of the versions that wait have their turn in this tick.
+def flush_seconds(workers: int) -> float:
+    """Return the seconds between two flushes of each of so many workers."""
+    return min(MAX_FLUSH_SECONDS, FLUSH_SECONDS * max(1.0, workers / FULL_PACE_WORKERS))
+
+
+def ticks_for_all(seconds: float) -> int:
+    """Return in how many flushes, so many seconds apart, every version has its turn: a second."""
+    return round(1.0 / seconds)
+
+
+def versions_at_once(waiting: int, flushes: int, before: int) -> int:
+    """Return how many of the versions that wait have their turn in this flush.
 
     `before`: how many had theirs in the last one. Only when nobody waits it may be fewer again, so
-    that everybody's turn comes in TICKS_FOR_ALL ticks.
+    that everybody's turn comes in so many `flushes`.
     """
-    return max(before, -(-waiting // TICKS_FOR_ALL))
+    return max(before, -(-waiting // flushes))

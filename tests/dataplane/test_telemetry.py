@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,10 +12,12 @@ from server.dataplane.telemetry import (
     FLUSH_BYTES,
     FLUSH_SECONDS,
     KEPT_BYTES,
+    MAX_FLUSH_SECONDS,
     TALLY_SECONDS,
-    TICKS_FOR_ALL,
     UNKNOWN,
     Telemetry,
+    flush_seconds,
+    ticks_for_all,
     versions_at_once,
 )
 from server.errors import ModelFailed
@@ -63,17 +66,26 @@ def test_many_versions_have_their_turns_one_after_the_other() -> None:
     with_river(scenario)
 
 
-@given(st.lists(st.integers(0, 1000), max_size=60))
-def test_every_turn_comes_in_time(news: list[int]) -> None:
-    """However many others have news before and after it, a version waits a second at most."""
+@given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 256))
+def test_every_turn_comes_in_time(news: list[int], workers: int) -> None:
+    """However many others have news before and after it, a version waits a second or so."""
+    flushes = ticks_for_all(flush_seconds(workers))
+    assert 0.8 <= flushes * flush_seconds(workers) <= 1.3
     waits: list[int] = []
     at_once = AT_ONCE
     for more in news:
         waits = [ticks + 1 for ticks in waits] + [1] * more
-        assert max(waits, default=0) <= TICKS_FOR_ALL
-        at_once = versions_at_once(len(waits), at_once)
+        assert max(waits, default=0) <= flushes
+        at_once = versions_at_once(len(waits), flushes, at_once)
         waits = waits[at_once:]
         at_once = at_once if waits else AT_ONCE
+
+
+def test_many_workers_flush_less_often() -> None:
+    """All of them together send control hardly more messages than eight do."""
+    assert flush_seconds(1) == flush_seconds(8) == FLUSH_SECONDS
+    assert 32 / flush_seconds(32) == pytest.approx(8 / FLUSH_SECONDS)
+    assert flush_seconds(256) == MAX_FLUSH_SECONDS
 
 
 def test_a_good_batch_and_single_outcomes_add_up() -> None:
