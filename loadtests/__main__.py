@@ -1,10 +1,7 @@
 """`python -m loadtests SCENARIO`: run one measurement and print its table."""
 
 import argparse
-import os
-import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from loadtests import (
@@ -16,6 +13,7 @@ from loadtests import (
     footprint,
     kills,
     loading,
+    machine,
     monitoring,
     pictures,
     rollbacks,
@@ -27,7 +25,9 @@ from loadtests.detection import command as detection
 from loadtests.hostile import command as hostile
 from loadtests.overload import command as overload
 from loadtests.peers import command as peers
+from loadtests.proof import command as proof
 from loadtests.release import command as release
+from loadtests.scale import command as scale
 from loadtests.soak import command as soak
 
 
@@ -38,34 +38,26 @@ def main() -> None:
     tested = commands.add_parser("throughput", help="requests/s and CPU per request")
     _throughput_options(tested)
     tested.set_defaults(run=_throughput)
-    _add_measurements(commands)
-    tested = commands.add_parser("detection", help="how well drift is detected")
-    detection.add_options(tested)
-    tested.set_defaults(run=detection.run)
-    tested = commands.add_parser("release", help="how often gates are right")
-    release.add_options(tested)
-    tested.set_defaults(run=release.run)
-    tested = commands.add_parser("overload", help="up to ten times what a model can take")
-    overload.add_options(tested)
-    tested.set_defaults(run=overload.run)
-    tested = commands.add_parser("peers", help="which other servers can be measured here")
-    peers.add_options(tested)
-    tested.set_defaults(run=peers.run)
-    tested = commands.add_parser("access", help="what keys cost")
-    access.add_options(tested)
-    tested.set_defaults(run=access.run)
-    hostile.add_options(commands)
-    tested = commands.add_parser("soak", help="whether anything grows in a long mixed run")
-    soak.add_options(tested)
-    tested.set_defaults(run=soak.run)
     tested = commands.add_parser("pictures", help="draw those of docs/statistics.md anew")
     tested.set_defaults(run=lambda _: pictures.draw())
-    tested = commands.add_parser("console", help="what twenty open tabs cost")
-    consoles.add_options(tested)
-    tested.set_defaults(run=consoles.run)
+    _add_measurements(commands)
+    for add in (proof.add_options, hostile.add_options, scale.add_options):
+        add(commands)
+    for name, words, module in (
+        ("detection", "how well drift is detected", detection),
+        ("release", "how often gates are right", release),
+        ("overload", "up to ten times what a model can take", overload),
+        ("peers", "which other servers can be measured here", peers),
+        ("access", "what keys cost", access),
+        ("soak", "whether anything grows in a long mixed run", soak),
+        ("console", "what twenty open tabs cost", consoles),
+    ):
+        tested = commands.add_parser(name, help=words)
+        module.add_options(tested)
+        tested.set_defaults(run=module.run)
     options = parser.parse_args()
-    if not getattr(options, "json", False):
-        print(f"machine: {machine()}", flush=True)
+    if not getattr(options, "json", False) and not getattr(options, "says_machine", False):
+        print(f"machine: {machine.described()}", flush=True)
     options.run(options)
 
 
@@ -138,22 +130,6 @@ def _throughput(options: argparse.Namespace) -> None:
         f"{', servers on core 0' if pinned else ''}\n"
     )
     print(throughput.table(runs))
-
-
-def machine() -> str:
-    """Return what the figures were measured on."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return (
-        f"{os.cpu_count()} cores, {model}, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}"
-    )
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ class Run:
     """Processor time a second of the other targets, which should do nothing meanwhile."""
     sent_late_p99_seconds: float = 0.0
     """At a rate: how late the load generator itself was."""
+    example: str = ""
+    """The first bad answer to the client that checks."""
 
     @property
     def is_valid(self) -> bool:
@@ -54,10 +56,11 @@ class Run:
     @property
     def trouble(self) -> str:
         """Say why the run counts for nothing; empty if it counts."""
+        example = f" ({self.example})" if self.example else ""
         if self.errors:
-            return f"{self.errors} errors"
+            return f"{self.errors} errors{example}"
         if self.wrong:
-            return f"{self.wrong} of {self.checked} checked answers wrong"
+            return f"{self.wrong} of {self.checked} checked answers wrong{example}"
         if not self.requests:
             return "no answers"
         return "" if self.checked else "no answer was checked"

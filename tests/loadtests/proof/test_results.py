@@ -1,6 +1,7 @@
 """A run counts if every answer was good and right; figures are medians of those that count."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.loadtests.proof.support import RUN, measured, outcome, results
 @pytest.mark.parametrize(
     ("changes", "trouble"),
     [
-        ({"errors": 2}, "2 errors"),
+        ({"errors": 2, "example": "status 503"}, "2 errors (status 503)"),
         ({"wrong": 1}, "1 of 10 checked answers wrong"),
         ({"checked": 0}, "no answer was checked"),
         ({"requests": 0}, "no answers"),
@@ -26,7 +27,7 @@ from tests.loadtests.proof.support import RUN, measured, outcome, results
     ],
 )
 def test_a_run_that_is_not_wholly_right_counts_for_nothing(
-    changes: dict[str, int], trouble: str
+    changes: dict[str, Any], trouble: str
 ) -> None:
     """Errors, wrong numbers, and not having looked each make it invalid, with the reason."""
     run = replace(RUN, **changes)
