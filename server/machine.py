@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -147,6 +148,27 @@ def waited_seconds(thread: int) -> float:
         path = Path(f"/proc/{thread}/schedstat")
         return int(path.read_text(encoding="ascii").split()[1]) / 1e9
     return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTimes:
+    """What the system says of a thread; nothing where it says nothing."""
+
+    ran_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    """How long it wanted to run and could not. A wait counts when it is over."""
+    wants_to_run: bool = False
+    """Whether it runs or waits for a core, and neither sleeps nor waits for anything else."""
+
+
+def thread_times(thread: int) -> ThreadTimes:
+    """Return the times of a thread, by its native id; that of a process is its main thread's."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        ran, waited, _ = Path(f"/proc/{thread}/schedstat").read_text(encoding="ascii").split()
+        stat = Path(f"/proc/{thread}/stat").read_text(encoding="utf-8", errors="replace")
+        state = stat.rpartition(")")[2].split()[0]
+        return ThreadTimes(int(ran) / 1e9, int(waited) / 1e9, state == "R")
+    return ThreadTimes()
 
 
 def give_memory_back() -> None:

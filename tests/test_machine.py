@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from server import machine
+from server.machine import ThreadTimes
 from tests.support.gateway import eventually, is_running
 
 AFFINITY = len(os.sched_getaffinity(0))
@@ -148,6 +150,23 @@ def test_the_time_that_a_thread_was_not_let_run_only_grows() -> None:
     assert 0.0 <= before <= machine.waited_seconds(os.getpid())
     assert machine.waited_seconds(os.getppid()) > 0.0
     assert machine.waited_seconds(2**22 + 1) == 0.0
+
+
+def test_a_thread_that_runs_wants_to_and_one_that_waits_does_not() -> None:
+    """Its own times and state, not those of its process; of one that is not there, nothing."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    mine = machine.thread_times(threading.get_native_id())
+    try:
+        assert mine.wants_to_run
+        assert mine.ran_seconds > 0.0
+        assert thread.native_id is not None
+        eventually(lambda: not machine.thread_times(thread.native_id or 0).wants_to_run)
+    finally:
+        over.set()
+        thread.join()
+    assert machine.thread_times(2**22 + 1) == ThreadTimes()
 
 
 CHILD = """

@@ -1,8 +1,9 @@
 """Whether what runs now takes too long, or the process too much memory.
 
 Decides what counts as a hang: more time than it may have, without the time in which it wanted to
-run and nobody let it, because this process runs when no other wants to. A model that waits or
-sleeps hangs as much as one that computes.
+run and nobody let it, because this process runs when no other wants to. The system counts such a
+wait when it is over; a thread that wants to run, and has not run since the last look, waits still.
+A model that waits for something else or sleeps hangs as much as one that computes.
 
 Concurrency: event loop only; reads what the system says of the thread that runs models.
 Lifetime: that of the process.
@@ -11,7 +12,7 @@ Lifetime: that of the process.
 from enum import StrEnum
 from time import monotonic as _now
 
-from server.machine import resident_bytes, waited_seconds
+from server.machine import ThreadTimes, resident_bytes, thread_times
 
 
 class Trouble(StrEnum):
@@ -28,6 +29,9 @@ class Watch:
         self._thread = thread
         """Native id of the thread that runs models."""
         self._max_resident_bytes = resident_bytes() + memory_bytes
+        self._seen = ThreadTimes()
+        self._seen_at = 0.0
+        """When the thread was last seen to have run, or not to want to."""
         self._began = 0.0
         self._max_seconds = 0.0
 
@@ -45,4 +49,7 @@ class Watch:
         return None
 
     def _own_seconds(self) -> float:
-        return _now() - waited_seconds(self._thread)
+        times = thread_times(self._thread)
+        if times != self._seen or not times.wants_to_run:
+            self._seen, self._seen_at = times, _now()
+        return self._seen_at - times.waited_seconds

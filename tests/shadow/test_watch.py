@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from server.machine import ThreadTimes
 from server.shadow import watch
 from server.shadow.watch import Trouble, Watch
 
@@ -15,7 +16,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.waited = 5.0
+        self.times = ThreadTimes(3.0, 5.0)
         self.resident = 50 * MIB
 
 
@@ -23,7 +24,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     told = Machine()
     monkeypatch.setattr(watch, "_now", lambda: told.now)
-    monkeypatch.setattr(watch, "waited_seconds", lambda _: told.waited)
+    monkeypatch.setattr(watch, "thread_times", lambda _: told.times)
     monkeypatch.setattr(watch, "resident_bytes", lambda: told.resident)
     return told
 
@@ -33,10 +34,26 @@ def test_time_in_which_nobody_let_it_run_does_not_count(machine: Machine) -> Non
     looked = Watch(1, 10 * MIB)
     looked.begin(2.0)
     machine.now += 60.0
-    machine.waited += 58.5
+    machine.times = ThreadTimes(3.0, 5.0 + 58.5)
     assert looked.trouble() is None
 
     machine.now += 1.0
+    assert looked.trouble() is Trouble.HANG
+
+
+def test_a_wait_that_is_not_over_does_not_count_either(machine: Machine) -> None:
+    """It wants to run, and nothing has changed since the last look; once it runs, time goes on."""
+    looked = Watch(1, 10 * MIB)
+    machine.times = ThreadTimes(3.0, 5.0, wants_to_run=True)
+    looked.begin(2.0)
+    for _ in range(100):
+        machine.now += 1.0
+        assert looked.trouble() is None
+
+    machine.times = ThreadTimes(3.01, 105.0, wants_to_run=True)
+    assert looked.trouble() is None
+    machine.now += 2.5
+    machine.times = ThreadTimes(5.5, 105.0, wants_to_run=True)
     assert looked.trouble() is Trouble.HANG
 
 
