@@ -117,23 +117,32 @@ class TlsListener:
         bound.listen(backlog)
         self._bound = bound
         self._begin = begin
-        self._accepting = asyncio.get_running_loop().create_task(self._accept_forever())
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._listen()
 
-    async def _accept_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                link, peer = await loop.sock_accept(self._bound)
-            except OSError:
-                # No descriptor is left, say: those who wait can wait in the kernel.
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            self._begin(link, host_of(peer))
+    def _listen(self) -> None:
+        self._loop.add_reader(self._bound, self._accept)
+
+    def _accept(self) -> None:
+        """Take one connection; the loop calls again, after all else, if more are waiting."""
+        try:
+            link, peer = self._bound.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            # No descriptor is left, say: those who wait can wait in the kernel.
+            self._loop.remove_reader(self._bound)
+            self._again = self._loop.call_later(_RETRY_SECONDS, self._listen)
+            return
+        link.setblocking(False)
+        self._begin(link, host_of(peer))
 
     def close(self) -> None:
         """Accept no more."""
-        self._accepting.cancel()
+        self._loop.remove_reader(self._bound)
+        if self._again is not None:
+            self._again.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until that is so."""
-        await asyncio.wait({self._accepting})
+        """Return at once: that is so."""

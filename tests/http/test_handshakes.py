@@ -1,6 +1,8 @@
 """Clients that shake hands: they have places as everybody else, and give them back."""
 
+import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 import ssl
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from server.http.handshakes import TlsListener
 from server.http.port import SPARE_CONNECTIONS
 from tests.support.asking import AFFINE, check_nothing_left, error_of, infer_body, leftovers
 from tests.support.authority import Authority
@@ -162,3 +165,42 @@ def is_refused(worker: InProcessWorker) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+class Exhausted(socket.socket):
+    """A listening socket whose first connections find no descriptor."""
+
+    failures = 3
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, "no descriptor is left")
+        return super().accept()
+
+
+def test_who_finds_no_descriptor_is_accepted_later() -> None:
+    """It waits in the kernel; nothing turns meanwhile, and others are accepted after it."""
+
+    async def accept_two() -> list[str]:
+        addresses: list[str] = []
+
+        def begin(link: socket.socket, address: str) -> None:
+            link.close()
+            addresses.append(address)
+            if len(addresses) == 2:
+                both.set()
+
+        both = asyncio.Event()
+        with Exhausted() as bound, contextlib.ExitStack() as stack:
+            bound.bind(("127.0.0.1", 0))
+            listener = TlsListener(bound, 5, begin)
+            for _ in range(2):
+                stack.enter_context(socket.create_connection(bound.getsockname()))
+            await both.wait()
+            listener.close()
+            await listener.wait_closed()
+            assert bound.failures == 0
+        return addresses
+
+    assert asyncio.run(accept_two()) == ["127.0.0.1"] * 2
