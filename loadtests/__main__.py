@@ -17,7 +17,6 @@ from loadtests import (
     monitoring,
     pictures,
     rollbacks,
-    shadow,
     switches,
     throughput,
 )
@@ -28,6 +27,7 @@ from loadtests.peers import command as peers
 from loadtests.proof import command as proof
 from loadtests.release import command as release
 from loadtests.scale import command as scale
+from loadtests.shadowing import command as shadow
 from loadtests.soak import command as soak
 
 
@@ -46,6 +46,7 @@ def main() -> None:
     for name, words, module in (
         ("detection", "how well drift is detected", detection),
         ("release", "how often gates are right", release),
+        ("shadow", "p99 beside shadows, bad ones too", shadow),
         ("overload", "up to ten times what a model can take", overload),
         ("peers", "which other servers can be measured here", peers),
         ("access", "what keys cost", access),
@@ -72,7 +73,6 @@ def _add_measurements(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         ("monitoring", "what counting costs", monitoring.measure, {"rounds": 6, "seconds": 4}),
         ("feedback", "what labels cost", feedback.measure, {"rounds": 6, "seconds": 4}),
         ("capture", "what captured rows cost", capture.measure, {"rounds": 6, "seconds": 4}),
-        ("shadow", "p99 beside shadows, bad ones too", shadow.measure, {"rounds": 5, "seconds": 8}),
         ("footprint", "start, memory, scrape", footprint.measure, {}),
     ):
         tested = commands.add_parser(name, help=words)

@@ -1,0 +1,1 @@
+"""How shadows are measured."""
