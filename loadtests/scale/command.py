@@ -45,7 +45,10 @@ def add_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     tested = commands.add_parser("parts", help="what is paid for each version, in this process")
     _finish(tested, lambda _: parts.figures(), parts.table)
     tested = commands.add_parser("fleet", help="64 cores and 100 replicas, simulated")
-    _finish(tested, lambda _: fleet.figures(), fleet.table)
+    tested.add_argument(
+        "--request-us", type=float, default=35.0, help="of a worker, as `throughput` measures it"
+    )
+    _finish(tested, lambda options: fleet.figures(options.request_us), fleet.table)
 
 
 def _finish(

@@ -1,8 +1,9 @@
 """The command `fleet`: what a machine of 64 cores and a fleet of 100 replicas would do.
 
-Nothing is started but some sockets: costs are constants that `python -m loadtests scale` and
-`models` measured, and the rest is the simulation of `machine.py` and multiplication. The answer is
-where the first bottleneck is, and how far away.
+What control and workers pay for rows and messages is measured here first (`parts.py`); what a
+request costs a worker is told, because it takes a gateway under load to know. The rest is the
+simulation of `machine.py` and multiplication. The answer is where the first bottleneck is, and how
+far away.
 """
 
 from dataclasses import asdict
@@ -10,42 +11,36 @@ from typing import Any
 
 import numpy as np
 
-from loadtests.scale import kernel, machine
+from loadtests.scale import kernel, machine, parts
 from loadtests.scale.machine import Costs, Load
+from server.controlplane.monitor_metrics import features_of_each
 
-MEASURED = Costs(
-    request=35e-6,
-    flush=250e-6,
-    row=3e-6,
-    message=150e-6,
-    status=10e-6,
-    row_bytes=160,
-    message_bytes=600,
-    pending_bytes=4 << 20,
-)
 WORKERS = 63
 """Of a machine of 64 cores: one is control's."""
 SPLIT = 8
-"""Gateways of 8 cores each that the same machine may run instead."""
-RATES = (50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000)
+"""Gateways of 8 cores each, 7 of them workers', that the same machine may run instead."""
+MODELS = 200
+RATES = (50_000, 100_000, 200_000, 400_000, 800_000, 1_200_000, 1_600_000)
 CONNECTIONS = (64, 256, 1_000, 10_000, 100_000)
-KERNEL_CONNECTIONS = (256, 1_000, 4_000)
+KERNEL_CONNECTIONS = (64, 256, 1_000)
 SEED = 7
 
-SERIES_OF_MODEL = 700
-SCRAPE_BYTES_OF_MODEL = 60_000
-SCRAPE_SECONDS_OF_MODEL = 3e-3
-STORED_BYTES_OF_MODEL = 8_000
-"""Of counts, for each write to the store."""
+COLUMNS = 34
+"""Of a model of 30 features with two classes, as monitoring sees it."""
+SCRAPED_BYTES = 16_000
+SCRAPED_BYTES_OF_MODEL = 12_000
+SCRAPED_BYTES_OF_FEATURE = 3_600
+SCRAPE_SECONDS_OF_BYTE = 80e-9
+"""Control's: 128 ms for 1.6 MB, on an idle machine."""
+BYTES_OF_SERIES = 95
 SCRAPE_EVERY_SECONDS = 15.0
-STORED_EVERY_SECONDS = 10.0
 
 
-def figures() -> dict[str, Any]:
-    """Return all that can be said."""
-    rng = np.random.default_rng(SEED)
+def figures(request_us: float) -> dict[str, Any]:
+    """Return all that can be said, where a request costs a worker so much."""
+    rng, costs = np.random.default_rng(SEED), measured(request_us)
     return {
-        "costs": asdict(MEASURED),
+        "costs": asdict(costs),
         "balance": {
             count: dict(
                 zip(("median", "95 of 100"), machine.busiest(WORKERS, count, rng), strict=True)
@@ -56,40 +51,65 @@ def figures() -> dict[str, Any]:
             count: max(kernel.shares(WORKERS, count)) * WORKERS / count
             for count in KERNEL_CONNECTIONS
         },
-        "machine": [_outcome(rate, 1, WORKERS, 1, rng) for rate in RATES],
-        "many models": [_outcome(rate, 1, WORKERS, 200, rng) for rate in RATES],
-        "split": [_outcome(rate, SPLIT, WORKERS // SPLIT, 1, rng) for rate in RATES],
-        "fleet": [fleet(replicas, models) for replicas in (10, 100) for models in (10, 200)],
+        "machine": [_outcome(rate, 1, WORKERS, 1, costs) for rate in RATES],
+        "many models": [_outcome(rate, 1, WORKERS, MODELS, costs) for rate in RATES],
+        "split": [_outcome(rate, SPLIT, WORKERS // SPLIT, 1, costs) for rate in RATES],
+        "fleet": [fleet(replicas, models) for replicas in (1, 10, 100) for models in (1, 10, 200)],
     }
 
 
+def measured(request_us: float) -> Costs:
+    """Measure what is paid for rows and messages."""
+    found = parts.figures()
+    return Costs(
+        request=request_us / 1e6,
+        flush=found[parts.FLUSH] / 1e6,
+        row=found[parts.ROW] / 1e6,
+        message=found[parts.MESSAGE] / 1e6,
+        status=found[parts.STATUS] / parts.MODELS / 1e6,
+        counting=found[parts.COUNTING] / 1e6,
+        row_bytes=round(found[parts.BYTES] / parts.BATCHES),
+        message_bytes=parts.HEAD_BYTES,
+    )
+
+
 def _outcome(
-    rate: float, gateways: int, workers: int, models: int, rng: np.random.Generator
+    rate: float, gateways: int, workers: int, models: int, costs: Costs
 ) -> dict[str, float]:
     """Return what becomes of a rate on one of some gateways that share it, times their number."""
     load = Load(workers, 10_000 // gateways, rate / gateways, models)
-    found = asdict(machine.simulated(load, MEASURED, rng))
+    found = asdict(machine.simulated(load, costs, np.random.default_rng(SEED)))
     found["answered_per_second"] *= gateways
     return {"rate": rate, **found}
 
 
 def fleet(replicas: int, models: int) -> dict[str, float]:
-    """Return what others have to carry for replicas that all serve the same models."""
-    each = replicas * models
+    """Return what Prometheus has to carry for replicas that all serve the same models."""
+    features = min(COLUMNS, features_of_each(models))
+    of_model = SCRAPED_BYTES_OF_MODEL + features * SCRAPED_BYTES_OF_FEATURE
+    scraped = SCRAPED_BYTES + models * of_model
+    series = replicas * scraped / BYTES_OF_SERIES
     return {
         "replicas": replicas,
         "models": models,
-        "series": each * SERIES_OF_MODEL,
-        "samples_per_second": each * SERIES_OF_MODEL / SCRAPE_EVERY_SECONDS,
-        "scraped_bytes_per_second": each * SCRAPE_BYTES_OF_MODEL / SCRAPE_EVERY_SECONDS,
-        "scrape_seconds_of_control": models * SCRAPE_SECONDS_OF_MODEL,
-        "stored_bytes_per_second_of_replica": models * STORED_BYTES_OF_MODEL / STORED_EVERY_SECONDS,
+        "features_with_series": features,
+        "kB_a_scrape": scraped / 1e3,
+        "control_ms_a_scrape": scraped * SCRAPE_SECONDS_OF_BYTE * 1e3,
+        "series": series,
+        "samples_a_second": series / SCRAPE_EVERY_SECONDS,
+        "MB_a_second": replicas * scraped / 1e6 / SCRAPE_EVERY_SECONDS,
     }
 
 
 def table(found: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
+    costs = ", ".join(
+        f"{name.replace('_', ' ')} {cost}" if cost >= 1 else f"{name} {cost * 1e6:.2f} µs"
+        for name, cost in found["costs"].items()
+    )
     lines = [
+        f"costs: {costs}",
+        "",
         f"| connections to {WORKERS} workers | busiest worker, median | 95 of 100 | this kernel |",
         "|---|---|---|---|",
     ]
@@ -99,7 +119,7 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| {count:,} | {drawn} | {f'{asked:.2f}' if asked else ''} |")
     for name, words in (
         ("machine", f"one gateway of {WORKERS} workers, one model"),
-        ("many models", f"one gateway of {WORKERS} workers, 200 models"),
+        ("many models", f"one gateway of {WORKERS} workers, {MODELS} models"),
         ("split", f"{SPLIT} gateways of {WORKERS // SPLIT} workers, one model"),
     ):
         lines += _loads(words, found[name])

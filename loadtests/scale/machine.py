@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STEP_SECONDS = 0.05
-"""Of the worker's flush: `FLUSH_SECONDS` in dataplane/telemetry.py."""
+from server.dataplane.control_link import MAX_PENDING_BYTES
+from server.dataplane.telemetry import AT_ONCE, FLUSH_BYTES, flush_seconds, ticks_for_all
+
 QUEUE_SECONDS = 0.25
 """Work that may wait in a worker: the setting `max_queue_ms`."""
 
@@ -37,8 +38,8 @@ class Costs:
     """Of control, for what a worker says of each model every second."""
     row_bytes: int
     message_bytes: int
-    pending_bytes: int
-    """That may wait between a worker and control before records are dropped."""
+    counting: float
+    """Of control, to count once in five seconds what came of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ class Outcome:
     """Work that waits for control at the end: how late what workers say is heard."""
 
 
-def versions_flushed(noted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many versions send in one step, of those that have something to say.
+def versions_flushed(noted: NDArray[np.int64], flushes: int) -> NDArray[np.int64]:
+    """Return how many versions send in one flush, of those that have something to say.
 
-    All of up to ten; of more, so many that each has its turn once a second.
+    All of up to ten; of more, so many that each has its turn in so many `flushes`.
     """
-    flushed: NDArray[np.int64] = np.minimum(noted, np.maximum(10, -(-noted // 20)))
+    flushed: NDArray[np.int64] = np.minimum(noted, np.maximum(AT_ONCE, -(-noted // flushes)))
     return flushed
 
 
@@ -97,29 +98,31 @@ def busiest(
 
 def simulated(load: Load, costs: Costs, rng: np.random.Generator) -> Outcome:
     """Run a machine under a load."""
-    shares = spread(load.workers, load.connections, rng)
+    step, shares = flush_seconds(load.workers), spread(load.workers, load.connections, rng)
     waiting = np.zeros(load.workers)
     pending = np.zeros((2, load.workers))  # Rows, messages.
     answered = refused = lost = control = 0.0
     worked = np.zeros(load.workers)
-    speaking = load.workers * load.models * costs.status * STEP_SECONDS
-    for _ in range(round(load.seconds / STEP_SECONDS)):
-        waiting += rng.poisson(load.requests_per_second * shares * STEP_SECONDS)
+    steady = load.models * (load.workers * costs.status + costs.counting / 5) * step
+    for _ in range(round(load.seconds / step)):
+        came = rng.poisson(load.requests_per_second * shares * step)
+        waiting += came
         noted = np.minimum(load.models, waiting).astype(np.int64)
-        messages = versions_flushed(noted)
-        free = STEP_SECONDS - messages * costs.flush
+        messages = versions_flushed(noted, ticks_for_all(step))
+        messages += (came * costs.row_bytes // FLUSH_BYTES).astype(np.int64)
+        free = step - messages * costs.flush
         done = np.minimum(waiting, np.maximum(0.0, free) / costs.request)
         worked += done * costs.request + messages * costs.flush
         waiting -= done
         too_many = np.maximum(0.0, waiting - QUEUE_SECONDS / costs.request)
         waiting -= too_many
         answered, refused = answered + done.sum(), refused + too_many.sum()
-        is_full = pending.T @ (costs.row_bytes, costs.message_bytes) > costs.pending_bytes
+        is_full = pending.T @ (costs.row_bytes, costs.message_bytes) > MAX_PENDING_BYTES
         lost += done[is_full].sum()
         pending += np.where(is_full, 0.0, np.stack([done, messages]))
         work = float(pending.sum(axis=1) @ (costs.row, costs.message))
-        part = min(1.0, (STEP_SECONDS - speaking) / work) if work else 0.0
-        control += work * part + speaking
+        part = min(1.0, max(0.0, step - steady) / work) if work else 0.0
+        control += min(step, work * part + steady)
         pending *= 1.0 - part
     worked /= load.seconds
     return Outcome(

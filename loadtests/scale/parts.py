@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from loadtests.scale import taking
 from server.dataplane.telemetry import Telemetry
 from server.engine.batching import Closed
 from server.engine.running import FinishedBatch
@@ -29,6 +30,15 @@ SIGNATURE = Signature(
 )
 TRIES = 300
 MODELS = 200
+BATCHES = 25
+"""Of one row each, in a message that is not small."""
+
+FLUSH = f"a worker's flush of {BATCHES} batches of one row"
+BYTES = f"(bytes of the message, {BATCHES} batches of one row)"
+STATUS = f"control reads a worker's state, {MODELS} models"
+ROW, MESSAGE, COUNTING = taking.ROW, taking.MESSAGE, taking.COUNTING
+HEAD_BYTES = 400
+"""Of a message, without its rows."""
 
 
 class _Request:
@@ -42,12 +52,12 @@ class _Request:
 
 def figures() -> dict[str, float]:
     """Return microseconds of processor time, and bytes of messages, by what they are for."""
-    return asyncio.run(_figures())
+    return asyncio.run(_figures()) | taking.figures(SIGNATURE)
 
 
 async def _figures() -> dict[str, float]:
     found: dict[str, float] = {}
-    for batches in (1, 25):
+    for batches in (1, BATCHES):
         words = f"{batches} batches of one row" if batches > 1 else "one row"
         flushed, message, counts = _flushed(batches)
         found[f"a worker's flush of {words}"] = flushed
@@ -55,11 +65,9 @@ async def _figures() -> dict[str, float]:
         found[f"control adds its tally, {words}"] = _least(_timed(_added, counts))
         found[f"(bytes of the message, {words})"] = float(len(message))
     said = status.encode_status(_status())
-    for what, function, argument in (
-        ("a worker says its state", status.encode_status, _status()),
-        ("control reads it", status.decode_status, said),
-    ):
-        found[f"{what}, {MODELS} models"] = _least(_timed(function, argument))
+    of_worker = _timed(status.encode_status, _status())
+    found[f"a worker says its state, {MODELS} models"] = _least(of_worker)
+    found[STATUS] = _least(_timed(status.decode_status, said))
     return found
 
 

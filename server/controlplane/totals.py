@@ -31,7 +31,7 @@ class Totals:
         """Return what splits have given to a version since control began; to be read only.
 
         It only grows while the model is known. What a worker had counted and not sent when it was
-        killed is missing, of canary and live version alike: up to a quarter of a second, and what
+        killed is missing, of canary and live version alike: up to a second and a half, and what
         was being answered.
         """
         counts = self.versions.get((model, version))

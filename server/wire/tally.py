@@ -4,8 +4,9 @@ Decides which facts about serving are counted, in which buckets, and how counts 
 adds to a tally, sends it and starts an empty one; control adds what arrives to its own. A tally is
 kept until it is sent, so a restart of control or a full socket loses none, and a restart of a
 worker needs no care: control never sees totals, only what to add. A worker that is killed takes
-with it what it had not sent, a quarter of a second's counts while control is there, and never
-counts the requests that it was answering: a version that kills workers shows in their restarts.
+with it what it had not sent, a quarter of a second's counts while control is there (up to a second
+and a half's with many versions or workers), and never counts the requests that it was answering: a
+version that kills workers shows in their restarts.
 
 Does not know Prometheus or the statistics extension; both are written from these counts.
 """

@@ -17,7 +17,7 @@ COSTS = Costs(
     status=1e-5,
     row_bytes=100,
     message_bytes=500,
-    pending_bytes=1 << 20,
+    counting=1e-4,
 )
 
 
@@ -50,7 +50,7 @@ def test_more_than_control_can_is_lost_and_answered_all_the_same() -> None:
 
     assert found.answered_per_second == pytest.approx(20_000, rel=0.02)
     assert found.control == pytest.approx(1.0, abs=0.02)
-    assert 0.3 < found.seen < 0.7
+    assert 0.4 < found.seen < 0.9
     assert found.behind_seconds > 0.5
 
 
@@ -79,4 +79,5 @@ def test_few_connections_are_spread_worse_than_many() -> None:
 
 def test_few_versions_send_in_each_step_and_many_within_a_second() -> None:
     """As the worker does it."""
-    assert versions_flushed(np.array([0, 7, 10, 50, 200, 1000])).tolist() == [0, 7, 10, 10, 10, 50]
+    noted = np.array([0, 7, 10, 50, 200, 1000])
+    assert versions_flushed(noted, 20).tolist() == [0, 7, 10, 10, 10, 50]
