@@ -15,7 +15,7 @@ import numpy as np
 from server.monitoring.nearness import NearnessCounts, nearness
 from server.monitoring.realised import NumberPair
 from server.release.evidence import ShadowEvidence
-from server.release.gate_settings import GateName, GateSettings
+from server.release.gate_settings import GateName, GateSettings, NearnessGate
 from server.release.gates import Report
 from server.release.shadow_gates import judge_shadow
 from server.release.shadow_rules import Tolerance
@@ -27,7 +27,10 @@ MEAN, SPREAD = 100.0, 20.0
 """Of the labels."""
 ROUNDING = 1e-7
 
-ALONE = GateSettings(off=tuple(name for name in get_args(GateName) if name != "nearness"))
+ALONE = GateSettings(
+    off=tuple(name for name in get_args(GateName) if name != "nearness"),
+    nearness=NearnessGate(required=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
