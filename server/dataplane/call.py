@@ -92,8 +92,9 @@ class Call(ABC):
         """Take an answer that is all JSON; for callers who have a shorter way for it."""
         self.answered(InferAnswer(body))
 
-    def answered_binary(self, pieces: Pieces) -> None:
-        """Take an answer of JSON and binary tensors, for the same callers."""
+    def answered_binary(self, pieces: Pieces, size: int) -> None:
+        """Take an answer of JSON and binary tensors of `size` bytes, for the same callers."""
+        del size
         self.answered(InferAnswer(b"".join(pieces), len(pieces[0])))
 
     def finish(
@@ -112,9 +113,9 @@ class Call(ABC):
             return OK
         request, writer = self.request, self.served.writer
         if request.is_binary and request.outputs is not None:
-            pieces = writer.write_binary(request.outputs, outputs, first, self.rows)
-            if pieces is not None:
-                self.answered_binary(pieces)
+            written = writer.write_binary(request.outputs, outputs, first, self.rows)
+            if written is not None:
+                self.answered_binary(*written)
                 return OK
         try:
             answer = writer.write(request, outputs, first, self.rows)

@@ -44,7 +44,7 @@ class HotExchange(Call):
         """Write an answer that is all JSON: for most requests, a join of ready parts."""
         connection = self.connection
         plane = connection.plane
-        if self.close or (self.headers is not PLAIN and self._asks_more(len(body))):
+        if self.close or not (self.headers.is_silent or self._is_silent_for(len(body))):
             self.answered(InferAnswer(body))
             return
         self.response = b"%b%d%b%x%b\r\n\r\n%b" % (
@@ -57,13 +57,12 @@ class HotExchange(Call):
         )
         connection.advance()
 
-    def answered_binary(self, pieces: Pieces) -> None:
+    def answered_binary(self, pieces: Pieces, size: int) -> None:
         """Write an answer of JSON and binary tensors, which are copied this once."""
         connection = self.connection
         plane = connection.plane
-        size = sum(map(len, pieces))
-        if self.close or self._asks_more(size):
-            super().answered_binary(pieces)
+        if self.close or not (self.headers.is_silent or self._is_silent_for(size)):
+            super().answered_binary(pieces, size)
             return
         head = b"%b%d%b%x%b\r\ninference-header-content-length: %d\r\n\r\n" % (
             plane.binary_ok_prefix(connection.server_state.default_headers),
@@ -76,19 +75,16 @@ class HotExchange(Call):
         self.response = b"".join((head, *pieces))
         connection.advance()
 
-    def _asks_more(self, size: int) -> bool:
-        """Whether anything that the headers ask for shows in an answer of this size.
+    def _is_silent_for(self, size: int) -> bool:
+        """Whether nothing that the headers ask for shows in an answer of this size.
 
         Most HTTP libraries accept a compressed answer, and most answers are too small for one.
         """
         headers = self.headers
         return (
-            headers.request_id is not None
-            or headers.prediction_id is not None
-            or (
-                headers.accept_encoding != b""
-                and size >= self.connection.plane.settings.compress_min_bytes
-            )
+            headers.request_id is None
+            and headers.prediction_id is None
+            and size < self.connection.plane.settings.compress_min_bytes
         )
 
     def answered(self, answer: InferAnswer | Exception) -> None:

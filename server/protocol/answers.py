@@ -10,6 +10,7 @@ flat.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -25,11 +26,14 @@ BINARY_TYPE = b"application/octet-stream"
 Pieces = list[bytes | memoryview]
 """An answer in binary: its JSON, then the bytes of each tensor."""
 
-Raw = tuple[memoryview | list[bytes], int]
-"""A batch's output in binary: its bytes and how many a row has, or the text of each row and 1."""
+BinaryForm = tuple[bytes, int, tuple[tuple[int, int], ...]]
+"""What binary answers of so many rows, to those who want the same outputs, have in common: the
+JSON; the size of all; of each tensor, its number in the signature and the bytes of a row. If the
+model has text, whose size is never known: a template with holes for the sizes of text, and 0."""
 
-_MAX_BINARY_HEADS = 256
-"""Heads that are kept: one for each number of rows and choice of outputs that callers ask for."""
+_MAX_BINARY_FORMS = 256
+_COPIED_BYTES = 16384
+"""To copy so little of a batch costs less than to look at it where it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class BatchOutputs:
     def __init__(self, arrays: Sequence[Array], rows: int) -> None:
         self.arrays = arrays
         self.row_bytes = sum([array.nbytes for array in arrays]) // max(rows, 1)
-        self.raws: list[Raw] | None = None
+        self.raws: list[Any] | None = None
         """Each output in binary, made once for all callers: see `AnswerWriter.write_binary`."""
         self._texts: list[tuple[list[bytes], list[int]] | None] = [None] * len(arrays)
 
@@ -98,7 +102,7 @@ class AnswerWriter:
             self._trails = [spec.shape[1:] for spec in signature.outputs]
         self._has_text = any(spec.datatype.is_text for spec in signature.outputs)
         self._one_row = self._one_row_template()
-        self._binary_heads: dict[tuple[Wanted, int], bytes] = {}
+        self._binary_forms: dict[tuple[Wanted, int], BinaryForm] = {}
 
     def _one_row_template(self) -> bytes | None:
         """Return the whole answer for one row with holes for the data, if shapes are fixed."""
@@ -134,68 +138,54 @@ class AnswerWriter:
 
     def write_binary(
         self, wanted: Wanted, outputs: BatchOutputs, first: int, rows: int
-    ) -> Pieces | None:
-        """Write the answer to a request that asks for nothing but binary outputs.
+    ) -> tuple[Pieces, int] | None:
+        """Write the answer to a request that asks for nothing but binary outputs; tell its size.
 
-        Numbers are views of the batch's arrays: nothing is copied. None if that cannot be done:
-        shapes vary, there are no bytes at all, or the answer is too large. `write` has the words.
+        Many numbers are views of the batch's arrays: nothing is copied. None if that cannot be
+        done: shapes vary, there are no bytes at all, or it is too large. `write` has the words.
         """
         raws = outputs.raws
         if raws is None:
             raws = outputs.raws = self._raws(outputs)
         if not raws or outputs.row_bytes * rows > self._style.max_output_bytes:
             return None
-        head = self._binary_heads.get((wanted, rows))
-        if head is None:
-            head = self._binary_head(wanted, rows)
-        pieces: Pieces = [head]
-        text_sizes = []
-        for index, _ in wanted:
-            raw, size = raws[index]
-            piece = raw[first * size : (first + rows) * size]
-            if isinstance(piece, list):
-                text = b"".join(piece)
-                text_sizes.append(len(text))
-                pieces.append(text)
-            else:
-                pieces.append(piece)
+        form = self._binary_forms.get((wanted, rows))
+        if form is None:
+            form = self._binary_form(wanted, rows)
+        head, size, cuts = form
         if self._has_text:
-            pieces[0] = head % tuple(text_sizes)
-        return pieces
+            return _with_text(form, raws, first, rows)
+        pieces: Pieces = [head]
+        for index, row_bytes in cuts:
+            pieces.append(raws[index][first * row_bytes : (first + rows) * row_bytes])
+        return pieces, size
 
-    def _raws(self, outputs: BatchOutputs) -> list[Raw]:
+    def _raws(self, outputs: BatchOutputs) -> list[Any]:
         """Return outputs in binary; none if rows are not as declared, or have no bytes."""
         arrays = outputs.arrays
         if not self._is_as_declared(outputs) or not all(array.nbytes for array in arrays):
             return []
-        return [
-            ([binary_data.pack(row) for row in array.reshape(len(array), -1)], 1)
-            if spec.datatype.is_text
-            else (array.reshape(-1).view(np.uint8).data, array.nbytes // len(array))
-            for array, spec in zip(arrays, self._signature.outputs, strict=True)
-        ]
+        return [_raw(array) for array in arrays]
 
-    def _binary_head(self, wanted: Wanted, rows: int) -> bytes:
-        """Return the JSON of an answer of so many rows, and keep it: the next one has the same.
-
-        Where there is text it is a template, with holes for the sizes of the text.
-        """
-        outputs = []
+    def _binary_form(self, wanted: Wanted, rows: int) -> BinaryForm:
+        """Return what answers of so many rows have in common, and keep it."""
+        outputs, cuts = [], []
         for index, _ in wanted:
             spec = self._signature.outputs[index]
             assert spec.row_items is not None, "rows as declared are of one size"
-            size = b"%d"
-            if not spec.datatype.is_text:
-                size %= rows * spec.row_items * spec.datatype.item_bytes
+            row_bytes = 0 if spec.datatype.is_text else spec.row_items * spec.datatype.item_bytes
+            cuts.append((index, row_bytes))
             shape = _dimensions((rows, *spec.shape[1:]))
+            size = b"%d" % (rows * row_bytes) if row_bytes else b"%d"
             outputs.append(_literal(self._outputs[index]) + shape + _BINARY_SIZE % size)
         head = _literal(self._head) + b'"outputs":[' + b",".join(outputs) + b"]}"
         if not self._has_text:
             head %= ()
-        if len(self._binary_heads) >= _MAX_BINARY_HEADS:
-            self._binary_heads.clear()
-        self._binary_heads[wanted, rows] = head
-        return head
+        size_bytes = len(head) + rows * sum(row_bytes for _, row_bytes in cuts)
+        if len(self._binary_forms) >= _MAX_BINARY_FORMS:
+            self._binary_forms.clear()
+        self._binary_forms[wanted, rows] = form = head, size_bytes, tuple(cuts)
+        return form
 
     def write(
         self, request: InferRequest, outputs: BatchOutputs, first: int, rows: int
@@ -268,6 +258,29 @@ _BINARY_SIZE = b'],"parameters":{"binary_data_size":%b}}'
 def _literal(text: bytes) -> bytes:
     """Return a text as it stands in a template."""
     return text.replace(b"%", b"%%")
+
+
+def _raw(array: Array) -> bytes | memoryview | list[bytes]:
+    """Return the elements of an output in binary; of text, those of each row."""
+    if array.dtype == object:
+        return [binary_data.pack(row) for row in array.reshape(len(array), -1)]
+    if array.nbytes <= _COPIED_BYTES:
+        return array.tobytes()
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _with_text(form: BinaryForm, raws: list[Any], first: int, rows: int) -> tuple[Pieces, int]:
+    """Put an answer together in which there may be text."""
+    pieces: Pieces = [b""]
+    sizes = []
+    for index, row_bytes in form[2]:
+        if row_bytes:
+            pieces.append(raws[index][first * row_bytes : (first + rows) * row_bytes])
+        else:
+            pieces.append(b"".join(raws[index][first : first + rows]))
+            sizes.append(len(pieces[-1]))
+    pieces[0] = form[0] % tuple(sizes)
+    return pieces, sum(map(len, pieces))
 
 
 def _dimensions(sizes: Sequence[int]) -> bytes:

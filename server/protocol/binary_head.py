@@ -11,10 +11,11 @@ from typing import Any
 
 from server.protocol import binary_data
 from server.protocol.infer_request import InferRequest
-from server.tensors import Data, Signature, TensorSpec
+from server.tensors import Signature, TensorSpec
 
 _MAX_HEAD_BYTES = 2048
 _MAX_HEADS = 64
+_COPIED_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +23,16 @@ class BinaryHead:
     """What a head says of a request all of whose inputs are binary."""
 
     places: tuple["Place", ...]
-    total_bytes: int
+    body_bytes: int
+    """Of the head and all that it announces."""
     read: InferRequest
     """The request that it was first read from, without its tensors."""
 
-    def request(self, tail: memoryview) -> InferRequest:
-        """Return the request whose tensors are the `total_bytes` behind the head.
-
-        Raises:
-            InvalidInput: the bytes are not what datatype and shape promise.
-
-        """
-        read = self.read
-        tensors: list[Any] = [None] * len(self.places)
-        for index, start, end, looked_at in self.places:
-            data: Data = tail[start:end]
-            if looked_at is not None:
-                data = binary_data.unpack(tail[start:end], looked_at, read.shapes[index])
-            tensors[index] = data
-        return read.with_tensors(tensors)
-
 
 Place = tuple[int, int, int, TensorSpec | None]
-"""Where an input lies: its number in the signature, its first byte behind the head and the one
-after its last. The specification if its bytes must be looked at; of others the number is enough,
-and that was right when the head was read first."""
+"""Where an input lies: its number in the signature, its first byte in the body and the one after
+its last. The specification if its bytes must be looked at; of others the number is enough, and that
+was right when the head was read first."""
 
 
 class BinaryHeads:
@@ -55,10 +41,26 @@ class BinaryHeads:
     def __init__(self) -> None:
         self._heads: dict[bytes, BinaryHead] = {}
 
-    def find(self, head: bytes, tail_bytes: int) -> BinaryHead | None:
-        """Return what is known of a head, if just the bytes that it announces follow."""
-        known = self._heads.get(head)
-        return known if known is not None and known.total_bytes == tail_bytes else None
+    def request(self, body: bytes, json_length: int) -> InferRequest | None:
+        """Return the request that a body is, if its head is known and announces all the rest.
+
+        Raises:
+            InvalidInput: the rest is not what datatype and shape promise.
+
+        """
+        known = self._heads.get(body[:json_length])
+        if known is None or known.body_bytes != len(body):
+            return None
+        # Of little, a copy costs less than a view; views of much are not copied before the batch.
+        whole = body if len(body) <= _COPIED_BYTES else memoryview(body)
+        read = known.read
+        tensors: list[Any] = [None] * len(known.places)
+        for index, start, end, looked_at in known.places:
+            tensors[index] = whole[start:end]
+            if looked_at is not None:
+                raw = memoryview(body)[start:end]
+                tensors[index] = binary_data.unpack(raw, looked_at, read.shapes[index])
+        return read.with_tensors(tensors)
 
     def keep(
         self,
@@ -69,18 +71,20 @@ class BinaryHeads:
         signature: Signature,
     ) -> None:
         """Keep what a head says, if it may come again: all inputs binary, no id, not long."""
-        places = _places(document, signature)
+        places = _places(document, signature, len(head))
         if not places or request.id is not None or len(head) > _MAX_HEAD_BYTES:
             return
         if len(self._heads) >= _MAX_HEADS:
             self._heads.clear()
-        self._heads[head] = BinaryHead(places, tail_bytes, request.with_tensors([]))
+        self._heads[head] = BinaryHead(places, len(head) + tail_bytes, request.with_tensors([]))
 
 
-def _places(document: Mapping[str, Any], signature: Signature) -> tuple[Place, ...]:
-    """Return where the inputs of a good request lie in its body; nothing if not all are binary."""
+def _places(document: Mapping[str, Any], signature: Signature, start: int) -> tuple[Place, ...]:
+    """Return where the inputs of a good request lie in its body; nothing if not all are binary.
+
+    The first begins at `start`, behind the head.
+    """
     places: list[Place] = []
-    start = 0
     for item in document["inputs"]:
         size = (item.get("parameters") or {}).get("binary_data_size")
         if size is None:

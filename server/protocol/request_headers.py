@@ -7,7 +7,7 @@ X-Model-Version may hold anything: what no version is called is not found.
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server.errors import BadBinary, InvalidRequest
 from server.protocol import deadlines, priorities
@@ -54,6 +54,12 @@ class InferHeaders:
     """By which the caller will speak of these rows later; None: by one of ours."""
     priority: int = priorities.NORMAL
     """Which requests are refused first when there is no room for all: see `priorities.py`."""
+    is_silent: bool = field(init=False, compare=False, repr=False)
+    """Whether nothing of it shows in a good answer."""
+
+    def __post_init__(self) -> None:
+        shown = self.request_id or self.prediction_id or self.accept_encoding
+        object.__setattr__(self, "is_silent", not shown)
 
 
 PLAIN = InferHeaders()

@@ -134,20 +134,20 @@ def test_the_short_ways_write_what_the_general_one_does(
 ) -> None:
     """A body that is ready, in one piece or in several, gives the same bytes as an answer."""
 
-    async def play(way: str, given: Any) -> bytes:
+    async def play(way: str, *given: Any) -> bytes:
         exchange = HotExchange(cast("DataConnection", Line()), close=close)
         exchange.headers = headers or exchange.headers
         exchange.target, exchange.number = target(), 0x5F1C
-        getattr(exchange, way)(given)
+        getattr(exchange, way)(*given)
         assert exchange.response is not None
         return exchange.response
 
     body, pieces = b'{"a":1}', [b"{}", memoryview(b"\0\1"), memoryview(b"\2")]
-    for way, given, answer in (
-        ("answered_json", body, InferAnswer(body)),
-        ("answered_binary", pieces, InferAnswer(b"{}\0\1\2", 2)),
+    for short, answer in (
+        (play("answered_json", body), InferAnswer(body)),
+        (play("answered_binary", pieces, 5), InferAnswer(b"{}\0\1\2", 2)),
     ):
-        assert asyncio.run(play(way, given)) == asyncio.run(play("answered", answer))
+        assert asyncio.run(short) == asyncio.run(play("answered", answer))
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import NonFiniteOutput, OutputTooLarge
-from server.protocol.answers import AnswerStyle, AnswerWriter, BatchOutputs, InferAnswer
+from server.protocol.answers import AnswerStyle, AnswerWriter, BatchOutputs, InferAnswer, Pieces
 from server.protocol.infer_request import InferRequest, Wanted
 from server.tensors import DATATYPES, Array, Signature, TensorSpec
 from tests.support.contracts import spec
@@ -87,6 +87,13 @@ def test_binary_outputs_follow_the_json() -> None:
     assert tail == LABELS[1:].tobytes() + SCORES[1:].tobytes()
 
 
+def joined(pieces: Pieces, size: int) -> InferAnswer:
+    """Return the answer that pieces make, having seen that they are of that size."""
+    body = b"".join(pieces)
+    assert len(body) == size
+    return InferAnswer(body, len(pieces[0]))
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=5),
@@ -102,12 +109,10 @@ def test_binary_answers_have_the_bytes_of_single_answers(
     by, first = writer(LABEL, spec(datatype, -1, 2, name='100%b "score"')), 0
 
     for rows in sizes:
-        pieces = by.write_binary(wanted, outputs, first, rows)
+        written = by.write_binary(wanted, outputs, first, rows)
 
-        assert pieces is not None
-        assert InferAnswer(b"".join(pieces), len(pieces[0])) == by.write(
-            request(rows, outputs=wanted), outputs, first, rows
-        )
+        assert written is not None
+        assert joined(*written) == by.write(request(rows, outputs=wanted), outputs, first, rows)
         first += rows
 
 
@@ -120,22 +125,20 @@ def test_text_in_binary_has_the_bytes_of_single_answers(texts: list[list[str]]) 
     for wanted in (((0, True), (1, True)), ((1, True),)):
         for first in range(len(texts)):
             rows = len(texts) - first
-            pieces = by.write_binary(wanted, outputs, first, rows)
-            assert pieces is not None
-            assert InferAnswer(b"".join(pieces), len(pieces[0])) == by.write(
-                request(rows, outputs=wanted), outputs, first, rows
-            )
+            written = by.write_binary(wanted, outputs, first, rows)
+            assert written is not None
+            assert joined(*written) == by.write(request(rows, outputs=wanted), outputs, first, rows)
 
 
 def test_binary_answers_are_views_of_the_batch() -> None:
-    """However large the outputs are, they are not copied."""
-    scores = SCORES.copy()
-    pieces = writer(SCORE).write_binary(((0, True),), batch(scores), 1, 1)
-    assert pieces is not None
+    """Large outputs are not copied before they are joined to the answer's head."""
+    scores = np.zeros((3, 10_000), np.float32)
+    written = writer(spec("FP32", -1, 10_000)).write_binary(((0, True),), batch(scores), 1, 1)
+    assert written is not None
 
-    scores[1] = [5, 6]
+    scores[1] = 5
 
-    assert bytes(pieces[1]) == np.array([5, 6], np.float32).tobytes()
+    assert bytes(written[0][1]) == scores[1].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -165,11 +168,11 @@ def test_there_is_a_bound_to_what_is_kept_of_answers() -> None:
     by, outputs = writer(LABEL), batch(labels)
 
     for rows in range(1, 600):
-        pieces = by.write_binary(((0, True),), outputs, 0, rows)
-        assert pieces is not None
-        assert b'"shape":[%d]' % rows in bytes(pieces[0])
+        written = by.write_binary(((0, True),), outputs, 0, rows)
+        assert written is not None
+        assert b'"shape":[%d]' % rows in bytes(written[0][0])
 
-    assert len(by._binary_heads) <= 256
+    assert len(by._binary_forms) <= 256
 
 
 def test_json_and_binary_outputs_may_be_mixed() -> None:

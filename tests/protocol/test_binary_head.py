@@ -107,13 +107,13 @@ def test_only_heads_that_may_come_again_are_kept() -> None:
     v2.decode(mixed + bytes(8), len(mixed), known)
     for text in (head(id="a"), head(parameters={"note": "x" * 3000})):
         v2.decode(text + tail, len(text), known)
-        assert known.heads.find(text, len(tail)) is None
-    assert known.heads.find(mixed, 8) is None
+        assert known.heads.request(text + tail, len(text)) is None
+    assert known.heads.request(mixed + bytes(8), len(mixed)) is None
 
     texts = [head(parameters={"note": number}) for number in range(65)]
     for text in texts:
         v2.decode(text + tail, len(text), known)
 
-    assert known.heads.find(texts[-1], len(tail)) is not None
-    assert known.heads.find(texts[0], len(tail)) is None
-    assert known.heads.find(texts[-1], len(tail) + 1) is None
+    assert known.heads.request(texts[-1] + tail, len(texts[-1])) is not None
+    assert known.heads.request(texts[0] + tail, len(texts[0])) is None
+    assert known.heads.request(texts[-1] + tail + b"1", len(texts[-1])) is None
