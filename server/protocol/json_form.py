@@ -20,6 +20,7 @@ from server.protocol.infer_request import InferRequest
 from server.tensors import TensorSpec
 
 _DATA = b'"data"'
+_R, _L = b"rl"
 _MAX_TEXT_BYTES = 1024
 _NEAR = len(_DATA) + 8
 """How far behind the word the numbers begin; there are a colon and perhaps some space between."""
@@ -29,8 +30,9 @@ _MAX_FORMS = 64
 
 @dataclass(frozen=True, slots=True)
 class JsonForm:
-    """The text behind the numbers of a request of one row, and what both texts say."""
+    """The text around the numbers of a request of one row, and what it says."""
 
+    before: bytes
     after: bytes
     read: InferRequest
     """The request that it was first read from."""
@@ -42,18 +44,22 @@ class JsonForms:
     def __init__(self, spec: TensorSpec) -> None:
         self._spec = spec
         self._forms: dict[bytes, JsonForm] = {}
+        self._last: JsonForm | None = None
+        """The form of the last request, which is tried first."""
 
     def request(self, body: bytes) -> InferRequest | None:
         """Return the request that a body is, if its form is known and its numbers are good."""
-        start = _numbers_at(body)
-        if start < 0:
+        form = self._last
+        if form is None or not body.startswith(form.before):
+            form = self._forms.get(body[: max(0, _numbers_at(body))])
+            if form is None:
+                return None
+            self._last = form
+        if not body.endswith(form.after):
             return None
-        form = self._forms.get(body[:start])
-        if form is None or not body.endswith(form.after):
-            return None
-        numbers = body[start : len(body) - len(form.after)]
-        # An l or r may be of false or true, which `struct` would take for numbers.
-        if b"r" in numbers or b"l" in numbers:
+        numbers = body[len(form.before) : len(body) - len(form.after)]
+        # They may be of true or false, which `struct` would take for numbers.
+        if _R in numbers or _L in numbers:
             return None
         try:
             packed = self._spec.pack_row(*orjson.loads(numbers))
@@ -77,7 +83,7 @@ class JsonForms:
         except orjson.JSONDecodeError:
             return
         if is_there:
-            self._forms[before] = JsonForm(after, request.with_tensors([]))
+            self._forms[before] = JsonForm(before, after, request.with_tensors([]))
 
 
 def _numbers_at(body: bytes) -> int:
