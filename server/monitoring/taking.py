@@ -29,7 +29,7 @@ LABEL = "label"
 """The position of the largest value."""
 
 VALUE = "value:"
-_CACHED_SIZES = 8
+_CACHED_SIZES, _CACHED_TAKES = 8, 256
 
 
 def flat_rows(array: Array, datatype: str) -> Array:
@@ -59,8 +59,10 @@ def take_numbers(flat: Array, takes: Sequence[str]) -> Array:
     """
     if flat.dtype.names:
         return _of_reduced(flat, takes)
-    if all(take.startswith(VALUE) for take in takes):
-        return _values(flat, [int(take.removeprefix(VALUE)) for take in takes])
+    places = _places(tuple(takes))
+    if places is not None:
+        is_all = len(places) == flat.shape[1] and isinstance(places, range)
+        return flat if is_all else _values(flat, places)
     columns: dict[str, Array] = {}
     with np.errstate(all="ignore"):  # Infinities and NaN are what is watched for.
         if not set(takes).isdisjoint(RANKED):
@@ -109,6 +111,19 @@ def take_words(flat: Array, take: str) -> list[str | None] | Array:
     labels = flat.argmax(axis=1)
     is_lost = np.isnan(flat).any(axis=1)
     return np.where(is_lost, np.nan, labels) if is_lost.any() else labels
+
+
+@lru_cache(_CACHED_TAKES)
+def _places(takes: tuple[str, ...]) -> Sequence[int] | None:
+    """Return the places of columns that are all values, as a range if they are the first in order.
+
+    It is asked for every record, and takes longer than a record of one row otherwise does.
+    """
+    if not all(take.startswith(VALUE) for take in takes):
+        return None
+    places = [int(take.removeprefix(VALUE)) for take in takes]
+    first = range(len(places))
+    return first if places == list(first) else places
 
 
 def _text(value: object) -> str | None:
