@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,14 @@ def test_the_bounds_of_histograms_are_documented() -> None:
     assert rows is not None
     assert tuple(map(float, durations[1].split(", "))) == DURATION_BUCKETS
     assert tuple(map(int, rows[1].split(", "))) == exposition.BATCH_ROWS_BUCKETS
+
+
+def test_extras_that_are_named_can_be_installed() -> None:
+    """What pages and errors say to install is in pyproject.toml, and no extra is named nowhere."""
+    texts = [path.read_text(encoding="utf-8") for path in [*documents.pages(), *SOURCES]]
+    named = {name for text in texts for name in re.findall(r"tidegate\[(\w+)\]", text)}
+
+    assert named == tomllib.loads(page("pyproject.toml"))["project"]["optional-dependencies"].keys()
 
 
 def test_each_hazard_has_tests_or_a_command() -> None:

@@ -40,6 +40,8 @@ class Signer:
     """What the certificate of the signature has to name, an e-mail address or a workflow's URL."""
     issuer: str = ""
     """Who has to have vouched for that identity, an OpenID Connect issuer's URL."""
+    trust_config: Path | None = None
+    """A file with the roots of trust of a Sigstore instance; None fetches the public one's."""
 
 
 def is_installed() -> bool:
@@ -76,18 +78,24 @@ def _signer(path: Path, entry: object) -> Signer:
         isinstance(value, str) and value for value in entry.values()
     ):
         raise ValueError(f"{path}: {_FORM}")
-    if entry.keys() == {"name", "identity", "issuer"}:
-        return Signer(entry["name"], None, entry["identity"], entry["issuer"])
+    if entry.keys() - {"trust_config"} == {"name", "identity", "issuer"}:
+        config = path.parent / entry["trust_config"] if "trust_config" in entry else None
+        if config is not None:
+            _read(config)
+        return Signer(entry["name"], None, entry["identity"], entry["issuer"], config)
     if entry.keys() != {"name", "public_key"}:
         raise ValueError(f"{path}: {_FORM}")
     key = path.parent / entry["public_key"]
-    try:
-        pem = key.read_bytes()
-    except OSError as error:
-        raise ValueError(f"the key {key} cannot be read: {error.strerror}") from None
-    if b"-----BEGIN PUBLIC KEY-----" not in pem:
+    if b"-----BEGIN PUBLIC KEY-----" not in _read(key):
         raise ValueError(f"{key} is not a public key in PEM")
     return Signer(entry["name"], key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def signed_names(signature: Path) -> frozenset[str]:
@@ -184,7 +192,9 @@ def _verifier(signer: Signer) -> Any:
     config = verifying.Config()  # type: ignore[no-untyped-call]
     if signer.public_key is not None:
         return config.use_elliptic_key_verifier(public_key=signer.public_key)
-    return config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.issuer)
+    return config.use_sigstore_verifier(
+        identity=signer.identity, oidc_issuer=signer.issuer, trust_config=signer.trust_config
+    )
 
 
 def _check_covered(folder: Path, names: frozenset[str], signer: Signer) -> None:

@@ -4,7 +4,9 @@ import base64
 import json
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -215,6 +217,32 @@ def test_what_is_no_signature_is_none(shop: Workshop, content: bytes) -> None:
     assert shop.refusal().problem == "unknown_signer"
 
 
+def test_a_key_is_no_identity(shop: Workshop, tmp_path: Path) -> None:
+    """Who trusts an identity of Sigstore trusts no key; the roots of trust are told offline."""
+    shop.ann.sign(shop.version)
+    (tmp_path / "signers.toml").write_text(
+        '[[signers]]\nname = "ci"\nidentity = "https://ci/release"\n'
+        'issuer = "https://issuer"\ntrust_config = "trust.json"\n'
+    )
+    (tmp_path / "trust.json").write_text(json.dumps(public_roots()))
+    assert shop.refusal().problem == "unknown_signer"
+
+    (tmp_path / "trust.json").write_text("{}")
+    refusal = shop.refusal()
+    assert refusal.may_pass
+    assert str(refusal).startswith("signatures of 'ci' cannot be verified: ")
+
+
+def public_roots() -> dict[str, Any]:
+    """Return the roots of trust of the public instance, as Sigstore's library brings them along."""
+    folder = files("sigstore") / "_store" / "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"
+    return {
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": json.loads((folder / "trusted_root.json").read_text()),
+        "signingConfig": json.loads((folder / "signing_config.v0.2.json").read_text()),
+    }
+
+
 def test_a_huge_signature_is_not_read(shop: Workshop) -> None:
     """A file of many megabytes is no signature, and takes no memory."""
     with shop.signature.open("wb") as file:
@@ -265,11 +293,15 @@ def test_signers_are_keys_and_identities(tmp_path: Path) -> None:
     path.write_text(
         f'{ann.entry()}[[signers]]\nname = "ci"\nidentity = "https://ci/release"\n'
         'issuer = "https://issuer"\n'
+        '[[signers]]\nname = "ours"\nidentity = "a@b"\nissuer = "https://issuer"\n'
+        'trust_config = "trust.json"\n'
     )
+    (tmp_path / "trust.json").write_text("{}")
 
     assert read_signers(path) == (
         Signer("ann", tmp_path / "ann.pub"),
         Signer("ci", None, "https://ci/release", "https://issuer"),
+        Signer("ours", None, "a@b", "https://issuer", tmp_path / "trust.json"),
     )
 
 
