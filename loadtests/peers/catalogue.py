@@ -180,7 +180,15 @@ PEERS: dict[str, Peer] = {
             variables=_plain,
         ),
         Program("mlserver", ("mlserver.cli.main", "start", "."), V2_PROBE, variables=_mlserver),
-        Program("kserve", (f"{PROGRAMS}.kserve_server",), V2_PROBE, takes_binary=True),
+        Program(
+            "kserve",
+            (
+                f"{PROGRAMS}.kserve_server",
+                *("--log_config_file", str(HERE / "programs" / "kserve_logging.json")),
+            ),
+            V2_PROBE,
+            takes_binary=True,
+        ),
         Program(
             "bentoml",
             ("bentoml", "serve", f"{PROGRAMS}.bentoml_service:Onnx"),

@@ -3,7 +3,8 @@
 
 https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html: one array in, one array out,
 so that the answer has the model's last output only; and a process for each worker, as of
-https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html.
+https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html. A log line for each
+request is off: https://docs.bentoml.com/en/latest/build-with-bentoml/observability/logging.html.
 """
 
 import bentoml
@@ -12,7 +13,7 @@ import numpy as np
 from loadtests.peers.programs.model import MAX_BATCH, WORKERS, Model
 
 
-@bentoml.service(workers=WORKERS, traffic={"timeout": 60})
+@bentoml.service(workers=WORKERS, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
 class Onnx:
     """One model by onnxruntime."""
 

@@ -4,8 +4,8 @@
 
 https://kserve.github.io/website/docs/model-serving/predictive-inference/frameworks/custom-predictor/custom-predictor:
 `ModelServer` with as many processes as workers. Its batcher is a program of its own, which a
-cluster puts before the server, so here each request is a run. A log line for each request is off;
-gRPC, which nobody asks, too.
+cluster puts before the server, so here each request is a run. Lines that it logs for each request
+are off (`kserve_logging.json`); gRPC, which nobody asks, too.
 """
 
 from typing import Any

@@ -4,7 +4,8 @@
 https://docs.ray.io/en/latest/serve/advanced-guides/performance.html: RAY_SERVE_THROUGHPUT_OPTIMIZED
 and HAProxy before the replicas (`catalogue.py` sets both), `async` methods, more requests at once
 than the careful default; https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html for
-batches. A replica for each worker.
+batches. A replica for each worker. Ray's own processes need a core for some seconds: on a machine
+that is busy they give up.
 """
 
 import signal
