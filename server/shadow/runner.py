@@ -202,7 +202,7 @@ class CandidateRunner:
             spent = time.thread_time() - started
             answered.cpu_seconds += spent
             rest_seconds = self._pace.note(rows.stop - rows.start, spent)
-            if not self.is_alone:
+            if rest_seconds and not self.is_alone:
                 time.sleep(rest_seconds)
         if not self._live.runnable.is_batched:
             arrays = [np.asarray(array)[np.newaxis] for array in arrays]

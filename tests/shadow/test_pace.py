@@ -20,7 +20,13 @@ def test_rows_are_as_many_as_a_run_has_time_for() -> None:
     assert [pace.rows(live) for live in (1, 64)] == [1, 64]
 
 
-@given(st.integers(0, 1000), st.floats(0.0, 1.0))
-def test_a_rest_is_a_tenth_of_a_run_and_a_little(rows: int, seconds: float) -> None:
-    """Whatever a run was."""
-    assert Pace().note(rows, seconds) == REST_SECONDS + REST_SHARE * seconds
+@given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0.0, 0.01)), max_size=30))
+def test_a_rest_is_due_when_a_millisecond_was_run(runs: list[tuple[int, float]]) -> None:
+    """It is a tenth of what was run since the last one, and a little."""
+    pace, since = Pace(), 0.0
+    for rows, seconds in runs:
+        since += seconds
+        is_due = since >= RUN_SECONDS
+        expected = REST_SECONDS + REST_SHARE * since if is_due else 0.0
+        assert pace.note(rows, seconds) == expected
+        since = 0.0 if is_due else since

@@ -188,6 +188,7 @@ def test_beside_predictions_a_candidate_runs_a_little_at_a_time_and_rests(
     record = replace(whole, batches=batches)
     session, runs, rests = counted(candidate), beside(live, candidate), list[float]()
     monkeypatch.setattr("time.sleep", rests.append)
+    monkeypatch.setattr(pace, "RUN_SECONDS", 0.0)
 
     runs.run(record)
     assert session.rows == [2, 2, 2]
@@ -196,9 +197,11 @@ def test_beside_predictions_a_candidate_runs_a_little_at_a_time_and_rests(
     monkeypatch.setattr(pace, "RUN_SECONDS", 60.0)
     runs.run(record)
     assert session.rows[3:] == [6]
+    assert len(rests) == 3
+    monkeypatch.setattr(pace, "RUN_SECONDS", 0.0)
     runs.is_alone = True
     runs.run(record)
-    assert len(rests) == 4
+    assert len(rests) == 3
 
 
 def test_a_model_whose_rows_have_no_meaning_is_compared_whole(tmp_path: Path) -> None:
