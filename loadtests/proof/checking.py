@@ -24,7 +24,7 @@ from loadtests.bench_models import Workload
 from loadtests.peers.base import Request
 
 PERIOD_SECONDS = 0.1
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 30.0
 _DTYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "INT32": "<i4"}
 _LENGTH = "inference-header-content-length"
 

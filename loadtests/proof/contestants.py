@@ -4,8 +4,10 @@ Decides what a target's name means. Knows nothing of rounds and figures.
 """
 
 import contextlib
+import os
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,12 @@ class Contestant:
     def cpu_seconds(self) -> float:
         """Return the processor time of all its processes so far."""
         return cpu_seconds(self.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send all its processes a signal."""
+        for pid in tree(self.pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
 
     def pss_bytes(self) -> int:
         """Return the proportional memory of all its processes."""

@@ -1,11 +1,12 @@
 """Rounds: each target is asked once in each, so that what else the machine does meets all alike.
 
 Decides the order of runs and what one run counts. Servers stay for all scenarios that they can
-serve; those that are not asked should do nothing meanwhile, and what they do is noted.
+serve; those that are not asked should do nothing meanwhile. Who does is stopped until its turn.
 """
 
 import contextlib
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from loadtests.proof import checking, sending
 from loadtests.proof.catalogue import Scenario
 from loadtests.proof.checking import Checker
 from loadtests.proof.contestants import Contestant, Missing, Stand, beside_parts, names, start
-from loadtests.proof.results import BARE, Measured, Outcome, Run
+from loadtests.proof.results import BARE, OURS, Measured, Outcome, Run
 from loadtests.wrk import Sent
 
 WARM_SECONDS = 2
@@ -29,6 +30,8 @@ SETTLE_SECONDS = 3.0
 """A server may still work off what nobody waits for: after a run it has so long to come to rest."""
 LOOK_SECONDS, RESTING_SECONDS = 0.2, 0.015
 """Processor time in so long a look that is rest: one tick of the kernel's clock."""
+IDLE_SECONDS, RESTLESS_CORES = 1.0, 0.02
+"""Whoever takes more of a core while nobody asks is held still while others are measured."""
 SERVER_CORE, CLIENT_CORE = {0}, {1}
 """Where servers share one core with a bare loop; the load generator has the other."""
 
@@ -45,12 +48,27 @@ class Plan:
 
 
 @dataclass
-class _Ground:
+class Ground:
     """Servers that run, and those that do not."""
 
     stand: Stand
     running: list[Contestant] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    restless: list[Contestant] = field(default_factory=list)
+    """Those of the running that take processor time while nobody asks."""
+
+    @contextlib.contextmanager
+    def turn(self, one: Contestant) -> Iterator[None]:
+        """Let a restless server run until the block ends."""
+        if one not in self.restless:
+            yield
+            return
+        one.signal(signal.SIGCONT)
+        checking.check(one.asked)  # It has slept through its own timers: let it come to.
+        try:
+            yield
+        finally:
+            one.signal(signal.SIGSTOP)
 
 
 def outcomes(
@@ -68,13 +86,13 @@ def outcomes(
 
 def _prepare(
     scenario: Scenario, plan: Plan, stack: contextlib.ExitStack, tell: Callable[[str], None]
-) -> _Ground:
+) -> Ground:
     """Start the servers of a scenario, and see that each answers right."""
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
     pool = bench_models.pool(scenario.workload)
     bench_models.write_repository(scratch / "models", (pool[0].model,))
     model = scratch / "models" / pool[0].model / "1" / "model.onnx"
-    ground = _Ground(Stand(scratch, pool, checking.expected(model, pool)))
+    ground = Ground(Stand(scratch, pool, checking.expected(model, pool)))
     beside = {name: (port, words) for name, port, words in map(beside_parts, plan.beside)}
     for name in names(scenario, plan.targets, plan.beside):
         if name == BARE:
@@ -90,6 +108,7 @@ def _prepare(
             ground.missing[name] = f"it answers wrong, so there is nothing to measure: {problem}"
             continue
         ground.running.append(contestant)
+    hold_restless(ground, stack)
     if scenario.bare:
         for contestant in ground.running:
             pin(contestant.pid, SERVER_CORE)
@@ -99,9 +118,25 @@ def _prepare(
     return ground
 
 
-def _measure(scenario: Scenario, plan: Plan, ground: _Ground) -> Outcome:
+def hold_restless(ground: Ground, stack: contextlib.ExitStack) -> None:
+    """Stop peers that do not rest; they go on when the stack is closed, before they are ended."""
+    before = [one.cpu_seconds() for one in ground.running]
+    time.sleep(IDLE_SECONDS)
+    for one, spent in zip(ground.running, before, strict=True):
+        if one.cpu_seconds() - spent > RESTLESS_CORES * IDLE_SECONDS:
+            if one.name.startswith(OURS):
+                continue
+            ground.restless.append(one)
+            stack.callback(one.signal, signal.SIGCONT)
+            one.signal(signal.SIGSTOP)
+
+
+def _measure(scenario: Scenario, plan: Plan, ground: Ground) -> Outcome:
     """Warm all targets, then measure them in turns."""
-    warm = [_send(one, scenario, scenario.rate, WARM_SECONDS, ground) for one in ground.running]
+    warm = []
+    for one in ground.running:
+        with ground.turn(one):
+            warm.append(_send(one, scenario, scenario.rate, WARM_SECONDS, ground))
     rate = scenario.rate
     if scenario.load_percent and warm:
         rate = warm[0].requests_per_second * scenario.load_percent / 100
@@ -109,7 +144,8 @@ def _measure(scenario: Scenario, plan: Plan, ground: _Ground) -> Outcome:
     for number in range(plan.rounds):
         # Whoever is second finds a warmer machine: each is first as often as the other.
         for one in ground.running if number % 2 == 0 else ground.running[::-1]:
-            runs[one.name].append(_run(one, scenario, rate, plan.seconds, ground))
+            with ground.turn(one):
+                runs[one.name].append(_run(one, scenario, rate, plan.seconds, ground))
         if scenario.bare:
             runs.setdefault(BARE, []).append(_bare(ground.stand, plan.seconds))
     measured = [
@@ -122,7 +158,7 @@ def _measure(scenario: Scenario, plan: Plan, ground: _Ground) -> Outcome:
     )
 
 
-def _send(one: Contestant, scenario: Scenario, rate: float, seconds: int, ground: _Ground) -> Sent:
+def _send(one: Contestant, scenario: Scenario, rate: float, seconds: int, ground: Ground) -> Sent:
     """Send at a rate; a rate of 0 is as much as is answered."""
     port = one.asked.port
     requests = [sending.whole(request, closes=scenario.closes) for request in one.asked.requests]
@@ -131,7 +167,7 @@ def _send(one: Contestant, scenario: Scenario, rate: float, seconds: int, ground
     return wrk.closed(port, requests, scenario.connections, seconds, ground.stand.scratch)
 
 
-def _run(one: Contestant, scenario: Scenario, rate: float, seconds: int, ground: _Ground) -> Run:
+def _run(one: Contestant, scenario: Scenario, rate: float, seconds: int, ground: Ground) -> Run:
     """Ask one target for some seconds, and check answers meanwhile."""
     others = [other for other in ground.running if other is not one]
     with Checker(one.asked) as checker:
