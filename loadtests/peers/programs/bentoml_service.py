@@ -2,9 +2,9 @@
 """BentoML with adaptive batching on.
 
 https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html: one array in, one array out,
-so that the answer has the model's last output only; and a process for each worker, as of
-https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html. A log line for each
-request is off: https://docs.bentoml.com/en/latest/build-with-bentoml/observability/logging.html.
+so that the answer has the model's last output only; the page's own bound of a second; a process for
+each worker: https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html. A log
+line for each request is off: https://docs.bentoml.com/en/latest/build-with-bentoml/observability/logging.html.
 """
 
 import bentoml
@@ -22,7 +22,7 @@ class Onnx:
         ((self._input, (self._dtype, _)),) = self._model.inputs.items()
         self._output = list(self._model.outputs)[-1]
 
-    @bentoml.api(batchable=True, batch_dim=0, max_batch_size=MAX_BATCH, max_latency_ms=10_000)
+    @bentoml.api(batchable=True, batch_dim=0, max_batch_size=MAX_BATCH, max_latency_ms=1000)
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Answer a batch that BentoML has put together."""
         return self._model.run({self._input: rows.astype(self._dtype, copy=False)})[self._output]
