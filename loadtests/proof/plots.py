@@ -121,6 +121,7 @@ def _lines(
         for at, one in found:
             x = across[at]
             drawn.append(_line(x, scale.at(one.low), x, scale.at(one.high), colours[target], 1.5))
+            drawn.append(_dot(x, scale.at(one.median), colours[target]))
         drawn.append(
             label(WIDTH - RIGHT + 10, end + 4, target, anchor="start", colour=colours[target])
         )
