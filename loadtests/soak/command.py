@@ -75,7 +75,9 @@ def measure(seconds: float, rate: float, workers: int) -> Run:
         other.mkdir(parents=True)
         (other / "model.onnx").write_bytes(adder(3.0))
         control = Control(targets.free_port())
-        flags = ("--control-port", str(control.port))
+        # So few that the warm-up has them: five million answers would be kept for their labels, for a
+        # hundred megabytes, and it takes days until there are as many.
+        flags = ("--control-port", str(control.port), "--feedback-max-rows", "20000")
         with targets.tidegate(scratch, scratch / "models", workers, "tidegate", *flags) as target:
             if control.first_live("adder") != "1":
                 expect(control.promote("adder", "1"))
