@@ -75,8 +75,8 @@ def measure(seconds: float, rate: float, workers: int) -> Run:
         other.mkdir(parents=True)
         (other / "model.onnx").write_bytes(adder(3.0))
         control = Control(targets.free_port())
-        # So few that the warm-up has them: five million answers would be kept for their labels, for a
-        # hundred megabytes, and it takes days until there are as many.
+        # So few that the warm-up has them: five million answers would be kept for their labels,
+        # a hundred megabytes, and it takes days until there are as many.
         flags = ("--control-port", str(control.port), "--feedback-max-rows", "20000")
         with targets.tidegate(scratch, scratch / "models", workers, "tidegate", *flags) as target:
             if control.first_live("adder") != "1":
