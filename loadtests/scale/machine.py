@@ -74,7 +74,7 @@ class Outcome:
 def versions_flushed(noted: NDArray[np.int64], flushes: int) -> NDArray[np.int64]:
     """Return how many versions send in one flush, of those that have something to say.
 
-    All of up to ten; of more, so many that each has its turn in so many `flushes`.
+    A few; of many, so many that each has its turn in so many `flushes`.
     """
     flushed: NDArray[np.int64] = np.minimum(noted, np.maximum(AT_ONCE, -(-noted // flushes)))
     return flushed

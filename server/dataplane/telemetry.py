@@ -42,7 +42,7 @@ FULL_PACE_WORKERS = 8
 """So many may flush that often: a message costs control half a millisecond, however few its rows.
 """
 TALLY_SECONDS = 0.25
-AT_ONCE = 10
+AT_ONCE = 4
 """Versions that have their turn in a flush; more, if all of them would not within a second."""
 FLUSH_BYTES = 512 << 10
 """Tensors of one version waiting for the river; beyond it they are sent at once."""

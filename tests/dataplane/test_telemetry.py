@@ -49,7 +49,7 @@ def test_many_versions_have_their_turns_one_after_the_other() -> None:
     """Each tick sends the news of those that have waited longest; all of them come, once each."""
 
     async def scenario(river: River, telemetry: Telemetry) -> None:
-        names = [str(number) for number in range(2 * AT_ONCE + 5)]
+        names = [str(number) for number in range(4 * AT_ONCE + 5)]
         versions = [of_version(telemetry, version=name) for name in names]
         for version in versions:
             version.batch(batch(rows(1)), 10.5, FIRST, all_ok=True)
