@@ -26,6 +26,13 @@ def tensors(signature: dict[str, tuple[type[Any], list[int]]]) -> list[Tensor]:
     ]
 
 
+def for_triton(rows: np.ndarray) -> np.ndarray:
+    """Return an output with a size beside its rows, and texts as bytes."""
+    if rows.dtype == np.object_:
+        rows = np.char.encode(rows.astype(np.str_), "utf-8")
+    return rows.reshape(len(rows), -1) if rows.ndim == 1 else rows
+
+
 class Onnx:
     """One model by onnxruntime."""
 
@@ -35,11 +42,11 @@ class Onnx:
     @batch
     def __call__(self, **inputs: np.ndarray) -> Arrays:
         """Answer a batch that Triton has put together."""
-        outputs = self.model.run(inputs)
-        return {
-            name: rows.reshape(len(rows), -1) if rows.ndim == 1 else rows
-            for name, rows in outputs.items()
+        feeds = {
+            name: rows.astype(np.object_) if rows.dtype.kind == "S" else rows
+            for name, rows in inputs.items()
         }
+        return {name: for_triton(rows) for name, rows in self.model.run(feeds).items()}
 
 
 if __name__ == "__main__":
