@@ -139,17 +139,6 @@ def give_way() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def waited_seconds(thread: int) -> float:
-    """Return how long a thread, by its native id, wanted to run and could not.
-
-    The id of a process is that of its main thread. 0 where the system does not say.
-    """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        path = Path(f"/proc/{thread}/schedstat")
-        return int(path.read_text(encoding="ascii").split()[1]) / 1e9
-    return 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class ThreadTimes:
     """What the system says of a thread; nothing where it says nothing."""

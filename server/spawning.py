@@ -18,12 +18,16 @@ from dataclasses import dataclass, field, replace
 from server import forking, machine
 from server.engine.recorder import MEMORY_BYTES
 from server.forking import Forked
+from server.machine import ThreadTimes
 from server.supervision import is_stuck
 from server.wire import channel
 from server.wire.channel import Charter
 
 MAX_UNSENT = 64
 """Lines that wait for a child that does not read; more are not kept."""
+
+_HARDLY_SECONDS = 0.05
+"""Who has run for less, in a silence that makes it look stuck, and wants to run, was not let."""
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """What keeps NumPy's matrix products on the thread that asks for them.
@@ -46,8 +50,8 @@ class Child:
     received: bytearray = field(default_factory=bytearray)
     started: float = 0.0
     last_beat: float | None = None
-    starved_seconds: float = 0.0
-    """How long it had waited for a core, when it last beat."""
+    times: ThreadTimes = field(default_factory=ThreadTimes)
+    """How long it had run and waited for a core, when it last beat."""
     aborted: float | None = None
     """When it was told to end, because it was stuck or is not wanted any more."""
     ends: list[float] = field(default_factory=list)
@@ -66,18 +70,21 @@ class Child:
 
     def beat(self, now: float) -> None:
         """Note that it has shown that its loop turns."""
-        self.last_beat, self.starved_seconds = now, self._starved_seconds()
+        self.last_beat, self.times = now, self._times()
 
     def is_stuck(self, stuck_seconds: float, now: float) -> bool:
         """Say whether its loop has stopped turning, though the machine would have let it run."""
         if not is_stuck(self.started, self.last_beat, stuck_seconds, now):
             return False
-        before = 0.0 if self.last_beat is None else self.starved_seconds
-        starved = self._starved_seconds() - before
+        before = ThreadTimes() if self.last_beat is None else self.times
+        times = self._times()
+        if times.wants_to_run and times.ran_seconds - before.ran_seconds < _HARDLY_SECONDS:
+            return False  # It waits still: the system counts a wait when it is over.
+        starved = times.waited_seconds - before.waited_seconds
         return is_stuck(self.started, self.last_beat, stuck_seconds, now, starved)
 
-    def _starved_seconds(self) -> float:
-        return machine.waited_seconds(self.process.pid) if self.process is not None else 0.0
+    def _times(self) -> ThreadTimes:
+        return machine.thread_times(self.process.pid) if self.process else ThreadTimes()
 
     def forgive(self, now: float) -> None:
         """Count its silence from now on only."""

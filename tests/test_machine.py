@@ -144,12 +144,12 @@ def test_a_process_that_gives_way_runs_last_and_goes_first() -> None:
 
 def test_the_time_that_a_thread_was_not_let_run_only_grows() -> None:
     """The system counts it for each thread of any process; of one that is not there, nothing."""
-    before = machine.waited_seconds(os.getpid())
+    before = machine.thread_times(os.getpid()).waited_seconds
     sum(range(10_000))
 
-    assert 0.0 <= before <= machine.waited_seconds(os.getpid())
-    assert machine.waited_seconds(os.getppid()) > 0.0
-    assert machine.waited_seconds(2**22 + 1) == 0.0
+    assert 0.0 <= before <= machine.thread_times(os.getpid()).waited_seconds
+    assert machine.thread_times(os.getppid()).waited_seconds > 0.0
+    assert machine.thread_times(2**22 + 1).waited_seconds == 0.0
 
 
 def test_a_thread_that_runs_wants_to_and_one_that_waits_does_not() -> None:

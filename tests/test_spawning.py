@@ -14,7 +14,7 @@ import pytest
 
 from server import forking, machine
 from server.engine.recorder import MEMORY_BYTES
-from server.machine import new_memory
+from server.machine import ThreadTimes, new_memory
 from server.settings import Settings
 from server.spawning import MAX_UNSENT, Child, exit_code, has_ended, send_signal, spawn
 from server.supervision import START_SECONDS
@@ -149,31 +149,51 @@ def test_matrix_products_start_no_threads_unless_the_user_says_so(said: str | No
     assert answer.stdout == f"{said or 1}\n"
 
 
+@pytest.fixture
+def living() -> Iterator[Child]:
+    """A child that has a process, which does nothing."""
+    one = child()
+    one.process = forking.fork(signal.pause, "waits", ())
+    yield one
+    one.process.kill()
+    one.process.wait()
+
+
 @pytest.mark.parametrize("has_beaten", [True, False])
 def test_what_a_child_waited_for_a_core_is_not_its_silence(
-    monkeypatch: pytest.MonkeyPatch, has_beaten: bool
+    monkeypatch: pytest.MonkeyPatch, living: Child, has_beaten: bool
 ) -> None:
     """Only what it has waited since it last beat, or was started, is taken off."""
     told = {"waited": 0.0}
-    monkeypatch.setattr(machine, "waited_seconds", lambda _: told["waited"])
-    one, limit = child(), START_SECONDS
-    one.process = forking.fork(signal.pause, "waits", ())
-    try:
-        one.started = 100.0
-        if has_beaten:
-            told["waited"] = 50.0
-            one.beat(100.0)
-        before = told["waited"]
+    monkeypatch.setattr(machine, "thread_times", lambda _: ThreadTimes(1.0, told["waited"]))
+    one, limit = living, START_SECONDS
+    one.started = 100.0
+    if has_beaten:
+        told["waited"] = 50.0
+        one.beat(100.0)
+    before = told["waited"]
 
-        assert not one.is_stuck(limit, 100.0 + limit)
-        assert one.is_stuck(limit, 110.0 + limit)
-        told["waited"] = before + 9.0
-        assert one.is_stuck(limit, 110.0 + limit)
-        told["waited"] = before + 10.0
-        assert not one.is_stuck(limit, 110.0 + limit)
-    finally:
-        one.process.kill()
-        one.process.wait()
+    assert not one.is_stuck(limit, 100.0 + limit)
+    assert one.is_stuck(limit, 110.0 + limit)
+    told["waited"] = before + 9.0
+    assert one.is_stuck(limit, 110.0 + limit)
+    told["waited"] = before + 10.0
+    assert not one.is_stuck(limit, 110.0 + limit)
+
+
+@pytest.mark.parametrize(
+    ("ran", "wants_to_run", "is_stuck"), [(1.0, True, False), (2.0, True, True), (1.0, False, True)]
+)
+def test_a_child_that_still_waits_for_a_core_is_not_stuck(
+    monkeypatch: pytest.MonkeyPatch, living: Child, ran: float, wants_to_run: bool, is_stuck: bool
+) -> None:
+    """The system counts a wait when it is over; a loop that never ends runs, or waits for else."""
+    times = [ThreadTimes(1.0, 0.0), ThreadTimes(ran, 0.0, wants_to_run)]
+    monkeypatch.setattr(machine, "thread_times", lambda _: times.pop(0))
+    living.started = 100.0
+    living.beat(100.0)
+
+    assert living.is_stuck(30.0, 200.0) is is_stuck
 
 
 def test_a_process_starts_without_memory_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
