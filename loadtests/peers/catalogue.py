@@ -4,7 +4,6 @@ Each program's docstring names the pages of the peer's documentation that its se
 """
 
 import contextlib
-import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +33,8 @@ class Job:
     name: str
     port: int
     workers: int
+    folder: Path
+    """Where the peer may write."""
 
 
 def nothing_more(_: Job) -> dict[str, str]:
@@ -67,10 +68,10 @@ class Program:
         if self.has_environment:
             python = python_of(HERE / f"{self.name}.txt", DEFAULT_FOLDER)
         model = repository / workload.model / "1" / "model.onnx"
-        job = Job(model, workload.model, targets.free_port(), workers)
         # What a peer writes beside its program stays in the folder that is thrown away.
         folder = scratch / self.name
         folder.mkdir(exist_ok=True)
+        job = Job(model, workload.model, targets.free_port(), workers, folder)
         command = [
             sys.executable, "-m", "loadtests.peers.reaper", str(python), "-m", *self.command
         ]  # fmt: skip
@@ -140,21 +141,21 @@ def _mlserver(job: Job) -> dict[str, str]:
 
 
 def _bentoml(job: Job) -> dict[str, str]:
-    home = Path(os.environ.get("TMPDIR", "/tmp"))
     return {
         "BENTOML_HOST": "127.0.0.1",
         "BENTOML_PORT": str(job.port),
-        "BENTOML_HOME": str(home / f"bentoml-{job.port}"),
+        "BENTOML_HOME": str(job.folder / "home"),
         "BENTOML_DO_NOT_TRACK": "1",
     }
 
 
-def _ray(_: Job) -> dict[str, str]:
+def _ray(job: Job) -> dict[str, str]:
     return {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",
+        "RAY_TMPDIR": str(job.folder),
         "RAY_raylet_start_wait_time_s": str(int(targets.START_SECONDS)),
     }
 
