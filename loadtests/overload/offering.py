@@ -66,6 +66,10 @@ class _Connection(asyncio.Protocol):
         self._due, self._sent = due, now
         self.transport.write(request)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._offer.lost(self)
+
     def data_received(self, data: bytes) -> None:
         self._received = received = self._received + data
         head_bytes = received.find(b"\r\n\r\n") + 4
@@ -102,6 +106,11 @@ class Offer:
             connection.send(self._waiting.popleft(), now, self._request)
         else:
             self._idle.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """Forget a connection that was closed: a server waits for a first request so long only."""
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     async def run(self, port: int) -> Ledger:
         """Offer for some seconds, and wait for the last answers."""
