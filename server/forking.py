@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 _ALL_DESCRIPTORS = 1 << 30
 _WAIT_SECONDS = 0.01
@@ -40,9 +41,14 @@ class Forked:
     def poll(self) -> int | None:
         """Return how it has ended, None while it runs."""
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                # Whoever started us has SIGCHLD ignored: it has ended, and how is not known.
+                self.returncode = 0
+            else:
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
     def wait(self, seconds: float = float("inf")) -> int:
@@ -98,7 +104,7 @@ def freeze() -> None:
     gc.freeze()
 
 
-def _be_a_copy(run: Callable[[], None], title: str, keep: Collection[int]) -> None:
+def _be_a_copy(run: Callable[[], None], title: str, keep: Collection[int]) -> NoReturn:
     """Never return: above us are the parent's frames, and what they would do is not ours."""
     code = 1
     try:

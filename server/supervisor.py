@@ -158,13 +158,13 @@ class Supervisor:
             key.data()
 
     def _look_after(self, child: Child, now: float, *, may_start: bool) -> None:
-        if may_start and child.process is not None and has_ended(child):
+        if child.process is not None and has_ended(child):
+            if not may_start:
+                return  # Everything is about to end.
             self._ended(child, now)
         if child.process is None:
             if may_start and child.is_wanted and now >= child.start_at:
                 self._start(child, now)
-        elif has_ended(child):
-            pass  # Everything is about to end.
         elif child.is_wanted:
             self._check_beat(child, now)
         else:

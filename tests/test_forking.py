@@ -126,6 +126,15 @@ def test_how_a_copy_ends_is_known(start: Start) -> None:
         one.kill()  # Nobody is there any more, and nobody else is met.
 
 
+def test_a_copy_whose_end_nobody_counts_has_ended(start: Start) -> None:
+    """A parent that was started with SIGCHLD ignored never hears how its children end."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert start(lambda: None).wait(PATIENCE_SECONDS) == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_frozen_objects_are_left_alone() -> None:
     """The collector writes to what it looks at, and so takes memory that was shared."""
     try:
