@@ -96,11 +96,6 @@ class Channel:
             self._lag_seconds = max(self._lag_seconds, loop.time() - due)
 
 
-def from_arguments() -> tuple[socket.socket, int]:
-    """Return the channel and the parent's id, as the arguments of a program name them."""
-    return socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
-
-
 def run_child(
     main: Callable[[Charter, Channel, asyncio.Event], Awaitable[int]],
     link: socket.socket,

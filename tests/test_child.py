@@ -16,7 +16,7 @@ from server.wire.channel import BEAT, Charter, decode_report, encode_charter
 from tests.support.child_program import LARGE_REPORT
 from tests.support.gateway import eventually, is_running
 
-PROGRAM = "tests.support.child_program"
+PROGRAM = ("-m", "tests.support.start_child", "tests.support.child_program")
 PATIENCE_SECONDS = 60.0
 
 # A parent that starts a child, says its process id, and never ends by itself.
@@ -26,7 +26,7 @@ from server.settings import Settings
 from server.wire.channel import Charter, encode_charter
 ours, theirs = socket.socketpair()
 child = subprocess.Popen(
-    [sys.executable, "-m", sys.argv[1], str(theirs.fileno()), str(os.getpid())],
+    [sys.executable, *sys.argv[1:], str(theirs.fileno()), str(os.getpid())],
     pass_fds=[theirs.fileno()],
 )
 ours.sendall(encode_charter(Charter(Settings(), "wait", 0, 1, 0, "")))
@@ -89,7 +89,7 @@ def child(name: str, parent: int | None = None, **settings: Any) -> Iterator[Chi
     with ours:
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", PROGRAM, str(theirs.fileno()), str(parent or os.getpid())],
+                [sys.executable, *PROGRAM, str(theirs.fileno()), str(parent or os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stderr=subprocess.PIPE,
                 text=True,
@@ -200,7 +200,7 @@ def test_a_child_without_a_charter_ends() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, *PROGRAM, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
         )
     with process:
@@ -219,7 +219,7 @@ def test_a_child_of_another_parent_ends_at_once() -> None:
 def test_a_child_dies_with_its_parent_however_that_ends() -> None:
     """A supervisor that was killed leaves no orphan, even if somebody still holds its socket."""
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, PROGRAM],
+        [sys.executable, "-c", PARENT, *PROGRAM],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parent.parent,

@@ -1,4 +1,4 @@
-"""The control process: `python -m server.controlplane.process`, started by the supervisor.
+"""The control process, which the supervisor starts.
 
 Decides the order in which control starts and ends: workers can join before the repository has been
 looked at, so that what was served before is served again at once.
@@ -15,7 +15,7 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from server import ports
-from server.child import Channel, from_arguments, run_child
+from server.child import Channel, run_child
 from server.controlplane import (
     capture_metrics,
     exposition,
@@ -321,7 +321,3 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
 def start(link: socket.socket, parent_pid: int) -> None:
     """Run until told to end, on a channel to the supervisor."""
     run_child(main, link, parent_pid)
-
-
-if __name__ == "__main__":
-    start(*from_arguments())

@@ -1,4 +1,4 @@
-"""The worker process: `python -m server.dataplane.process`, started by the supervisor.
+"""The worker process, which the supervisor starts.
 
 Decides the order in which a worker starts, drains and ends. It listens when it has carried out a
 first desired state, so a replaced worker never answers "loading" for what others serve.
@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from server import machine, ports
-from server.child import Channel, from_arguments, run_child
+from server.child import Channel, run_child
 from server.dataplane.app import build_app
 from server.dataplane.connection import DataConnection
 from server.dataplane.control_link import ControlLink
@@ -273,7 +273,3 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
 def start(link: socket.socket, parent_pid: int) -> None:
     """Run until told to end, on a channel to the supervisor."""
     run_child(main, link, parent_pid)
-
-
-if __name__ == "__main__":
-    start(*from_arguments())

@@ -7,7 +7,7 @@ that predictions would feel each time that a candidate has ended the process.
 import importlib
 import socket
 
-from server.child import from_arguments, run_child
+from server.child import run_child
 from server.machine import give_way
 
 
@@ -15,7 +15,3 @@ def start(link: socket.socket, parent_pid: int) -> None:
     """Run until told to end, on a channel to the supervisor."""
     give_way()
     run_child(importlib.import_module("server.shadow.process").main, link, parent_pid)
-
-
-if __name__ == "__main__":
-    start(*from_arguments())

@@ -139,7 +139,7 @@ def spawned(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         charter = Charter(settings, "worker-0", 0, 1, port, str(folder / "nobody.sock"))
-        command = [sys.executable, "-m", "server.dataplane.process"]
+        command = [sys.executable, "-m", "tests.support.start_child", "server.dataplane.process"]
         child = subprocess.Popen(
             [*command, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],

@@ -1,4 +1,4 @@
-"""A child process for tests: `python -m tests.support.child_program FD PARENT_PID`.
+"""A child process for tests, for `start_child.py` or the supervisor.
 
 What it does is named by its charter: it reports that it is there, and then waits, blocks its event
 loop, raises, reports more than a socket takes at once, or says again what it is told.
@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 
-from server.child import Channel, from_arguments, run_child
+from server.child import Channel, run_child
 from server.wire.channel import Charter
 
 LARGE_REPORT = "x" * 1_000_000
@@ -42,7 +42,3 @@ async def main(charter: Charter, channel: Channel, stop: asyncio.Event) -> int:
 def start(link: socket.socket, parent_pid: int) -> None:
     """Run until told to end, on a channel to the supervisor."""
     run_child(main, link, parent_pid)
-
-
-if __name__ == "__main__":
-    start(*from_arguments())

@@ -113,6 +113,7 @@ def running_shadow(folder: Path, **settings: Any) -> Iterator[ShadowProcess]:
                 [
                     sys.executable,
                     "-m",
+                    "tests.support.start_child",
                     "server.shadow.start",
                     str(theirs.fileno()),
                     str(os.getpid()),
