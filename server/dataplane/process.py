@@ -45,7 +45,7 @@ CONTROL_PATIENCE_SECONDS = 3.0
 """How long a new worker waits for control before it goes on with the last state on disk."""
 _EXIT_CUT_OFF = 3
 _FLUSH_SECONDS = 2.0
-_GROWTH = 1.5
+_GROWTH = 1.25
 """A worker whose memory is limited may take so much more than it began with, in any case."""
 _LAST_ANSWERS_SECONDS = 0.5
 """Time for the answers to requests that are given up to be written out."""

@@ -11,7 +11,7 @@ from tests.support.clients import ROW, asking
 from tests.support.gateway import Gateway, eventually
 
 LARGE_VALUES = 24 << 20
-"""Numbers of four bytes: more than half of what a worker takes without them."""
+"""Numbers of four bytes: more than a quarter of what a worker takes without them."""
 
 
 def large() -> bytes:
