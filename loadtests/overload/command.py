@@ -49,7 +49,7 @@ def work(steps: int) -> bytes:
     ]
     graph = helper.make_graph(
         nodes,
-        "work",
+        "sines",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 1])],
         [
@@ -67,7 +67,7 @@ def _body(width: int) -> bytes:
     return orjson.dumps({"inputs": [tensor]})
 
 
-WORK = post("/v2/models/work/infer", _body(1))
+WORK = post("/v2/models/sines/infer", _body(1))
 QUIET = post("/v2/models/adder/infer", _body(3))
 
 
@@ -103,12 +103,12 @@ class Gateway:
 def _gateway(steps: int) -> Iterator[Gateway]:
     with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
         scratch = Path(folder)
-        for name, content in (("work", work(steps)), ("adder", adder(1.0))):
+        for name, content in (("sines", work(steps)), ("adder", adder(1.0))):
             path = scratch / "models" / name / "1"
             path.mkdir(parents=True)
             (path / "model.onnx").write_bytes(content)
         # A batch of 128 rows would take a quarter of a second: nobody would serve it like that.
-        (scratch / "models" / "work" / "model.toml").write_text(f"max_rows = {MAX_ROWS}\n")
+        (scratch / "models" / "sines" / "model.toml").write_text(f"max_rows = {MAX_ROWS}\n")
         control = Control(targets.free_port())
         flags = ("--control-port", str(control.port))
         with targets.tidegate(scratch, scratch / "models", 1, "tidegate", *flags) as target:
@@ -148,10 +148,10 @@ def _rows(ledger: Ledger) -> Iterator[tuple[float, float, str]]:
 def _at(
     gateway: Gateway, capacity: float, factor: int, seconds: int, connections: int
 ) -> dict[str, Any]:
-    before = gateway.settled_outcomes("work")
+    before = gateway.settled_outcomes("sines")
     ledger = gateway.offer(capacity * factor, seconds, connections)
     counts = ledger.counts()
-    difference = _difference(gateway.settled_outcomes("work") - before, counts)
+    difference = _difference(gateway.settled_outcomes("sines") - before, counts)
     ends = [due + took for due, took, one in _rows(ledger) if one == "ok"]
     refused = ledger.seconds_of(ok=False)
     late = np.array(ledger.sent_late)

@@ -66,10 +66,6 @@ class _Connection(asyncio.Protocol):
         self._due, self._sent = due, now
         self.transport.write(request)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._offer.lost(self)
-
     def data_received(self, data: bytes) -> None:
         self._received = received = self._received + data
         head_bytes = received.find(b"\r\n\r\n") + 4
@@ -94,7 +90,8 @@ class Offer:
         self._rate = rate
         self._seconds = seconds
         self._connections = connections
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
+        """Used in turns: a server waits for the first request of a connection so long only."""
         self._waiting: deque[float] = deque()
         self._started = 0.0
 
@@ -106,11 +103,6 @@ class Offer:
             connection.send(self._waiting.popleft(), now, self._request)
         else:
             self._idle.append(connection)
-
-    def lost(self, connection: _Connection) -> None:
-        """Forget a connection that was closed: a server waits for a first request so long only."""
-        if connection in self._idle:
-            self._idle.remove(connection)
 
     async def run(self, port: int) -> Ledger:
         """Offer for some seconds, and wait for the last answers."""
@@ -148,7 +140,7 @@ class Offer:
 
     def _send(self, due: float, now: float) -> None:
         if self._idle:
-            self._idle.pop().send(due, now, self._request)
+            self._idle.popleft().send(due, now, self._request)
         else:
             self._waiting.append(due)
 
