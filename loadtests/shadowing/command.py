@@ -28,6 +28,8 @@ from loadtests.shadowing.cores import Cores
 from loadtests.shadowing.ratios import paired_ratio
 from loadtests.shadowing.steady_load import SteadyLoad, Window
 
+BAD_SECONDS = 12.0
+"""Least of a window with a bad candidate: one that never ends is found out after some ten."""
 SETTLE_SECONDS = 1.5
 """After a shadow has begun or ended."""
 COSTLY = "2"
@@ -105,7 +107,8 @@ def measure(rounds: int, seconds: float, share: float, bad_rounds: int) -> dict[
             for name, version in BAD.items():
                 if bad_rounds:
                     disturb = _kill_again_and_again if version == COSTLY else None
-                    bad = _compare(one, load, version, bad_rounds, seconds, disturb)
+                    bad_seconds = max(seconds, BAD_SECONDS)
+                    bad = _compare(one, load, version, bad_rounds, bad_seconds, disturb)
                     found["candidates"][name] = bad
     return found
 
