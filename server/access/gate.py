@@ -76,8 +76,8 @@ class Gate:
         self._is_needed = bool(
             needs_keys(settings) or settings.tls_client_ca or settings.jwt_issuer
         )
-        self.is_on = self._is_needed
         self._was_looked_at = False  # Until then nobody knows whether there are keys.
+        self.is_on = self._is_needed
         """Whether callers have to say who they are."""
         self.epoch = object()
         """Another one when what was recognized must be recognized anew."""

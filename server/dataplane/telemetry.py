@@ -39,8 +39,7 @@ from server.wire.tally import Tally
 FLUSH_SECONDS, MAX_FLUSH_SECONDS = 0.05, 0.4
 """Between two flushes: the longer, the more workers there are."""
 FULL_PACE_WORKERS = 8
-"""So many may flush that often: a message costs control half a millisecond, however few its rows.
-"""
+"""So many may flush that often: a message costs control half a millisecond, whatever is in it."""
 TALLY_SECONDS = 0.25
 AT_ONCE = 4
 """Versions that have their turn in a flush; more, if all of them would not within a second."""
