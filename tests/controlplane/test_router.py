@@ -9,7 +9,7 @@ from server.controlplane.known import KnownModel
 from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from tests.support.fake_worker import fake_worker, known, plan
-from tests.support.routing import Joined, obey, routing
+from tests.support.routing import Joined, first_state, obey, routing
 
 
 def save(root: Path, generation: int, **digests: str) -> None:
@@ -72,10 +72,7 @@ def test_a_state_is_on_disk_before_any_worker_has_it(tmp_path: Path) -> None:
             routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
             fake_worker(tmp_path / "control.sock") as worker,
         ):
-            worker.hello(0)
-            await worker.told()
-            joined.router.settle()
-            assert await worker.told_all() == joined.saved
+            assert await first_state(joined, worker) == joined.saved
 
     asyncio.run(check())
 
@@ -204,10 +201,7 @@ def test_a_state_that_could_not_be_written_is_sent_and_written_later(tmp_path: P
             routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
             fake_worker(tmp_path / "control.sock") as worker,
         ):
-            worker.hello(0)
-            await worker.told()
-            joined.router.settle()
-            told = await worker.told_all()
+            told = await first_state(joined, worker)
             assert (joined.saved, joined.router.store_writable) == (None, False)
             obey(worker, told)
             live = await worker.told()
@@ -229,10 +223,7 @@ def test_a_state_that_somebody_removed_is_written_anew(tmp_path: Path) -> None:
             routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
             fake_worker(tmp_path / "control.sock") as worker,
         ):
-            worker.hello(0)
-            await worker.told()
-            joined.router.settle()
-            told = await worker.told_all()
+            told = await first_state(joined, worker)
             await joined.router.mend()
             (tmp_path / "desired.json").unlink()
 

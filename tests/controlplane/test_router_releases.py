@@ -21,7 +21,7 @@ from server.wire import desired
 from server.wire.desired import DesiredState, ModelPlan
 from server.wire.status import Failure
 from tests.support.fake_worker import FakeWorker, fake_worker, known, plan
-from tests.support.routing import Joined, obey, routing
+from tests.support.routing import Joined, first_state, obey, routing
 
 
 def test_a_switch_does_not_wait_for_a_disk_that_hangs(
@@ -44,10 +44,7 @@ def test_a_switch_does_not_wait_for_a_disk_that_hangs(
             routing(tmp_path, {"m": known("m", v1="aa")}) as joined,
             fake_worker(tmp_path / "control.sock") as worker,
         ):
-            worker.hello(0)
-            await worker.told()
-            joined.router.settle()
-            obey(worker, await worker.told_all())
+            obey(worker, await first_state(joined, worker))
             live = await worker.told()
             assert (live.models["m"].live, joined.router.store_writable) == ("1", False)
 

@@ -64,6 +64,14 @@ async def routing(root: Path, models: dict[str, KnownModel]) -> AsyncIterator[Jo
         server.close()
 
 
+async def first_state(joined: Joined, worker: FakeWorker) -> DesiredState:
+    """Return what a worker is told that came before the repository had been looked at."""
+    worker.hello(0)
+    await worker.told()
+    joined.router.settle()
+    return await worker.told_all()
+
+
 def obey(worker: FakeWorker, state: DesiredState) -> None:
     """Say that everything in a state has been done."""
     worker.say(
