@@ -1,4 +1,4 @@
-"""What is measured: the gateway, the plain way to serve a model, or any command.
+"""What is measured: the gateway, or any command.
 
 A target is a process that answers the same request at a port of its own.
 """
@@ -109,21 +109,6 @@ def tidegate(
         "--state-dir", str(scratch / f"state-{name}"), "--log-level", "warning", *flags,
     ]  # fmt: skip
     with started(name, command, port, scratch, probe) as target:
-        yield target
-
-
-@contextlib.contextmanager
-def plain(scratch: Path, repository: Path, workload: Workload) -> Iterator[Target]:
-    """Run the plain way: uvicorn, Starlette, orjson, onnxruntime, no batching."""
-    port = free_port()
-    model = repository / workload.model / "1" / "model.onnx"
-    command = [
-        sys.executable, "-m", "uvicorn", "loadtests.plain:app", "--port", str(port),
-        "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
-        "--app-dir", str(Path(__file__).parent.parent),
-    ]  # fmt: skip
-    variables = {"PLAIN_MODEL": str(model), "PLAIN_NAME": workload.model}
-    with started("plain", command, port, scratch, "/v2/health/ready", variables) as target:
         yield target
 
 

@@ -16,6 +16,7 @@ import onnxruntime
 
 from loadtests import bench_models, targets, wrk
 from loadtests.bench_models import Workload
+from loadtests.peers.catalogue import PEERS
 from loadtests.processes import pin
 from loadtests.targets import Target
 from loadtests.wrk import Run
@@ -102,7 +103,7 @@ def _start(
     if "tidegate" in options.targets:
         running.append(stack.enter_context(targets.tidegate(scratch, repository, options.workers)))
     if "plain" in options.targets:
-        running.append(stack.enter_context(targets.plain(scratch, repository, workload)))
+        running.append(stack.enter_context(PEERS["plain"].start(scratch, repository, workload, 1)))
     for one in options.beside:
         name, port, command = one.split("=", 2)
         running.append(stack.enter_context(targets.other(scratch, name, command, int(port))))
